@@ -1,0 +1,1 @@
+"""Arrays seen from the host: geometry, mapping, placement, reading, programming, the analog solver."""

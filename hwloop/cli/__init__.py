@@ -1,0 +1,1 @@
+"""The command line: one module a noun; parse, call, print; no logic."""

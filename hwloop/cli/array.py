@@ -1,0 +1,109 @@
+"""`hwloop array`: the cells of arrays A and B."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hwloop.cli import context, output, progress
+from hwloop.cli.frame import Group
+from hwloop.cli.options import ARRAYS, FILE, range_of, simulated_board
+
+
+@click.group("array", cls=Group)
+def command() -> None:
+    """Form, read, program, show or mask the arrays' cells."""
+
+
+@command.command("form")
+@range_of("rows")
+@click.option("--array", "arrays", type=ARRAYS, default="both", show_default=True, help="Which array.")
+@simulated_board
+def form(rows: range | None, arrays: str, state: Path | None, pristine: bool | None) -> None:
+    """Form cells that never were. Irreversible: shows voltages, compliance and number of cells, and asks."""
+    from hwloop.controller import array_job
+
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+    with progress.report() as report:
+        output.emit(array_job.form_array(settings, report, arrays=arrays, rows=rows))
+
+
+@command.command("read")
+@click.argument("target", metavar="OUT", type=FILE)
+@click.option("--array", "arrays", type=ARRAYS, default="A", show_default=True, help="Which array; both: stacked A, B.")
+@range_of("rows")
+@click.option("--averages", type=click.IntRange(1, 1000), metavar="N", help="Samples a cell.")
+@simulated_board
+def read(
+    target: Path, arrays: str, rows: range | None, averages: int | None, state: Path | None, pristine: bool | None
+) -> None:
+    """Read conductances into a matrix file (.npy or .csv, siemens); an existing file is kept and refused."""
+    from hwloop.controller import array_job
+
+    settings = context.settings(
+        board_options={"state": state, "pristine": pristine}, program_options={"averages": averages}
+    )
+    with progress.report() as report:
+        output.emit(array_job.read_array(settings, report, target=target, arrays=arrays, rows=rows))
+
+
+@command.command("program")
+@click.argument("source", metavar="MATRIX", type=FILE)
+@click.option("--array", "arrays", type=ARRAYS, default="both", show_default=True, help="Which array.")
+@click.option("--row", type=click.IntRange(0), default=0, show_default=True, help="Row of the matrix's first row.")
+@click.option("--column", type=click.IntRange(0), default=0, show_default=True, help="Column of its first column.")
+@click.option("--unit", type=click.Choice(["S", "uS"]), default="S", show_default=True, help="Unit of the entries.")
+@click.option("--strategy", metavar="adaptive|ispva|igvva", help="How to program.")
+@click.option("--tolerance", metavar="FRACTION", help="Accepted deviation, as a fraction of the conductance range.")
+@simulated_board
+def program(
+    source: Path, arrays: str, row: int, column: int, unit: str, strategy: str | None, tolerance: str | None,
+    state: Path | None, pristine: bool | None,
+) -> None:  # fmt: skip
+    """Program and verify the conductances of a matrix file (.npy or .csv); empty or NaN entries are left alone."""
+    from hwloop.controller import array_job
+
+    settings = context.settings(
+        board_options={"state": state, "pristine": pristine},
+        program_options={"strategy": strategy, "tolerance": tolerance},
+    )
+    with progress.report() as report:
+        output.emit(
+            array_job.program_array(settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit)
+        )
+
+
+@command.command("show")
+@click.option("--picture", type=FILE, metavar="OUT.png", help="Write the conductance map as a picture too.")
+@simulated_board
+def show(picture: Path | None, state: Path | None, pristine: bool | None) -> None:
+    """Show the arrays: conductances, unformed, stuck and masked cells, pulses so far."""
+    from hwloop.controller import array_job
+
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+    with progress.report() as report:
+        output.emit(array_job.show_array(settings, report, picture=picture))
+
+
+@command.command("mask")
+@click.option("--array", "arrays", type=ARRAYS, default="both", show_default=True, help="Which array.")
+@range_of("rows")
+@range_of("columns")
+@click.option("--clear", is_flag=True, help="Use these cells again.")
+@click.option("--import", "status_list", type=FILE, metavar="CSV", help="Chip-status list: array,row,column,state.")
+@simulated_board
+def mask(
+    arrays: str, rows: range | None, columns: range | None, clear: bool, status_list: Path | None,
+    state: Path | None, pristine: bool | None,
+) -> None:  # fmt: skip
+    """Take cells out of use, by hand or from a chip-status list; without options, list what is masked."""
+    from hwloop.controller import array_job
+
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+    with progress.report() as report:
+        output.emit(
+            array_job.mask_array(
+                settings, report, arrays=arrays, rows=rows, columns=columns, clear=clear, status_list=status_list
+            )
+        )

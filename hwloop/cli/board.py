@@ -1,0 +1,35 @@
+"""`hwloop board`: who is there, and the safe state."""
+
+import click
+
+from hwloop.cli import context, output, progress
+from hwloop.cli.frame import Group
+
+
+@click.group("board", cls=Group)
+def command() -> None:
+    """Identify the board, or make it safe."""
+
+
+@command.command("info")
+def info() -> None:
+    """Say what the board is: serial numbers, geometry, scales, limits, wire table, state. Changes no output."""
+    from hwloop.controller import board_job
+
+    settings = context.settings()
+    with progress.report() as report:
+        output.emit(board_job.board_info(settings, report))
+
+
+@command.command("safe")
+def safe() -> None:
+    """Ground every line of the board now.
+
+    A run that holds the port, in another terminal too, stops within 0.5 s and says why. With no such run the port is
+    opened here.
+    """
+    from hwloop.controller import board_job
+
+    settings = context.settings()
+    with progress.report() as report:
+        output.emit(board_job.board_safe(settings, report))

@@ -1,0 +1,62 @@
+"""Global options of the running command, resolved: command line > environment > file > default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from hwloop.cli.frame import given_options
+from hwloop.config import DEFAULT_BOARD, RIG_VARIABLE, SEED_VARIABLE, RunSettings, load_rig
+from hwloop.errors import UsageError
+from hwloop.runscript import RunScript
+
+
+def settings(
+    board: str = DEFAULT_BOARD,
+    board_options: Mapping[str, object] | None = None,
+    program_options: Mapping[str, object] | None = None,
+    script: RunScript | None = None,
+) -> RunSettings:
+    """The rig, seed and dry-run switch of the running command.
+
+    `board` is the simulated board where nothing names one; the two mappings are options of the verb that are keys of
+    [board] and [program], None where not given; `script` is the run script that changes the rig.
+    """
+    given = given_options()
+    options = {
+        "board": {"backend": given.get("backend"), "serial": given.get("serial_number"), **(board_options or {})},
+        "program": program_options or {},
+    }
+    rig = load_rig(
+        rig=given.get("rig") or os.environ.get(RIG_VARIABLE) or (script and script.rig) or "default",
+        environment=os.environ,
+        options={table: {key: value for key, value in keys.items() if value is not None} for table, keys in options.items()},
+        script=(str(script.path), script.rig_tables) if script else None,
+        board=board,
+    )
+    return RunSettings(rig=rig, seed=_seed(given.get("seed"), script), dry_run=given.get("dry_run", False))
+
+
+def wants_json() -> bool:
+    return given_options().get("json", False)
+
+
+def wants_progress() -> bool:
+    given = given_options()
+    return not (given.get("no_progress") or given.get("json"))
+
+
+def consents() -> bool:
+    """Whether --yes was given."""
+    return given_options().get("yes", False)
+
+
+def _seed(given: int | None, script: RunScript | None) -> int:
+    if given is not None:
+        return given
+    variable = os.environ.get(SEED_VARIABLE)
+    if variable is not None:
+        if not variable.isdecimal():
+            raise UsageError(f"environment {SEED_VARIABLE} is {variable!r}: expected a whole number, 0 or more")
+        return int(variable)
+    return script.seed if script and script.seed is not None else 0

@@ -1,0 +1,47 @@
+"""Results out: one JSON document on stdout, or text for people on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from hwloop.cli.context import wants_json
+from hwloop.errors import GoalNotReachedError
+
+
+class Result(Protocol):
+    """What a controller function gives: a document for programs, a text for people, and the goal that it missed, if any."""
+
+    goal_missed: str | None
+
+    def document(self) -> dict[str, Any]: ...
+
+    def text(self) -> str: ...
+
+
+def emit(result: Result) -> None:
+    """Print `result`. Raises GoalNotReachedError afterwards where it missed its goal."""
+    if wants_json():
+        sys.stdout.write(json.dumps(_plain(result.document()), allow_nan=False) + "\n")
+    else:
+        sys.stderr.write(result.text().rstrip("\n") + "\n")
+    if result.goal_missed:
+        raise GoalNotReachedError(result.goal_missed)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has neither numpy's types nor infinities: plain types, and null for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,36 @@
+"""`hwloop solve`: one non-negative regression on the analog circuit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hwloop.cli import context, output, progress
+from hwloop.cli.frame import Command
+from hwloop.cli.options import FILE, simulated_board
+
+
+@click.command("solve", cls=Command)
+@click.argument("matrix", metavar="X", type=FILE)
+@click.argument("right_side", metavar="Y", type=FILE)
+@click.option("--output", "target", type=FILE, metavar="OUT", help="Write the solution (.npy or .csv).")
+@click.option("--ridge", type=click.FloatRange(0), default=0.0, show_default=True, help="Penalty on the squared solution.")
+@click.option("--l1", type=click.FloatRange(0), default=0.0, show_default=True, help="Penalty on the sum of the solution.")
+@simulated_board
+def command(
+    matrix: Path, right_side: Path, target: Path | None, ridge: float, l1: float, state: Path | None, pristine: bool | None
+) -> None:
+    """Solve min ‖X h − y‖, h ≥ 0, on the circuit, for the matrix file X and every column of the file Y.
+
+    The exact float64 solution is computed beside it, and both residuals are shown.
+    """
+    from hwloop.controller import solve_job
+
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+    with progress.report() as report:
+        output.emit(
+            solve_job.run_solve(
+                settings, report, matrix=matrix, right_side=right_side, target=target, ridge=ridge, l1=l1
+            )
+        )

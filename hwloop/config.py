@@ -1,0 +1,234 @@
+"""What a rig is: board, array, simulated environment, programming and solver, from files, environment and options.
+
+Precedence: command line > environment (HWLOOP_*) > file > default. Unknown keys are refused with a suggestion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from hwloop.errors import UsageError
+from hwloop.tables import (
+    Source,
+    choice,
+    choices,
+    file_path,
+    integer,
+    keys_of,
+    number,
+    quantity,
+    read_toml,
+    record_from,
+    refuse_unknown,
+    switch,
+    table_of,
+    text,
+)
+
+DEFAULT_BOARD = "hwloop-128x16"
+BOARDS = (DEFAULT_BOARD, "hwloop-4096x16")
+BACKENDS = ("mock", "real")
+EFFECTS = (
+    "forming", "stochastic", "relaxation", "cell_noise", "rtn", "curvature", "temperature", "stuck", "slow",
+    "endurance", "amplifier_gain", "amplifier_offset", "chain_noise", "quantisation",
+)  # fmt: skip
+
+# Keys that are options of the command line too have the option's name in the environment.
+_SHORT_VARIABLES = {("board", "backend"): "HWLOOP_BACKEND", ("board", "serial"): "HWLOOP_SERIAL_NUMBER"}
+# Variables with a meaning of their own.
+RIG_VARIABLE, SEED_VARIABLE = "HWLOOP_RIG", "HWLOOP_SEED"
+_OTHER_VARIABLES = (RIG_VARIABLE, SEED_VARIABLE, "HWLOOP_DATA", "HWLOOP_CI")
+
+
+def _backend(value: object, where: str) -> str:
+    if value in ("host", "emulated"):
+        raise UsageError(f"{where} is {value!r}: there is no C firmware here to run on; allowed {', '.join(BACKENDS)}")
+    return choice(None, *BACKENDS).metadata["check"](value, where)
+
+
+@dataclass(frozen=True)
+class BoardConfig:
+    """Table [board]: which board, and the way to it.
+
+    `name` picks the simulated board; a real board says what it is. `serial` is the expected serial number (mock: the
+    hardware to simulate; real: refused where another answers; None takes any). `port` is "tcp:HOST:PORT", "unix:PATH"
+    or a serial port. `state` makes a simulated board durable.
+    """
+
+    name: str = choice(DEFAULT_BOARD, *BOARDS)
+    backend: str = field(default="mock", metadata={"check": _backend, "key": str})
+    serial: int | None = integer(None, 0, 2**32 - 1)
+    port: str | None = text(None)
+    baud_rate: int = integer(1_000_000, 300, 12_000_000)
+    reply_timeout_seconds: float = quantity("seconds", 1.0, 0.01, 60.0)
+    retries: int = integer(6, 0, 100)
+    state: Path | None = file_path(None)
+    pristine: bool = switch(False)
+
+
+@dataclass(frozen=True)
+class ArrayConfig:
+    """Table [array]: the chip in the board's socket. `serial` as in [board]."""
+
+    serial: int | None = integer(None, 0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """Table [environment]: the world round a simulated board; a real board has its own and refuses this table.
+
+    `preset` names a device model; `off` lists the effects that are switched off;
+    the temperature drifts with bench time.
+    """
+
+    preset: str = choice("default", "default", "neurram", "ideal")
+    off: tuple[str, ...] = choices(*EFFECTS)
+    temperature_celsius: float = quantity("celsius", 25.0, -40.0, 125.0)
+    temperature_drift_per_hour_celsius: float = quantity("celsius", 0.0, -1000.0, 1000.0)
+
+
+@dataclass(frozen=True)
+class ProgramConfig:
+    """Table [program]: how conductances are written and verified.
+
+    `tolerance` is a fraction of the range conductance_min … conductance_max; targets at the minimum are accepted up
+    to `hrs_limit`. A READ has three sub-averages of `averages` samples each.
+    """
+
+    strategy: str = choice("adaptive", "adaptive", "ispva", "igvva")
+    tolerance: float = number(0.02, 0.0005, 0.5)
+    averages: int = integer(10, 1, 1000)
+    max_steps: int = integer(16, 1, 1000)
+    conductance_min_siemens: float = quantity("siemens", 3e-6, 0.0, 225e-6)
+    conductance_max_siemens: float = quantity("siemens", 225e-6, 1e-6, 225e-6)
+    hrs_limit_siemens: float = quantity("siemens", 5e-6, 0.0, 225e-6)
+    read_volts: float = quantity("volts", 0.2, 0.01, 0.3)
+
+
+@dataclass(frozen=True)
+class SolverConfig:
+    """Table [solver]: how the analog circuit is used, and what is done where its digital shadow disagrees.
+
+    `output_fraction` is the largest output aimed at, as a fraction of w_max. `shadow_limit` is the relative deviation
+    from exact NNLS from which `shadow` acts.
+    """
+
+    constraint: str = choice("rectifier", "rectifier", "rail")
+    averages: int = integer(8, 1, 1000)
+    auto_zero: bool = switch(True)
+    output_fraction: float = number(0.8, 0.05, 1.0)
+    repeats: int = integer(6, 0, 100)
+    shadow: str = choice("off", "off", "warn", "refine", "fallback", "stop")
+    shadow_limit: float = number(0.2, 0.0, 1e6)
+
+
+@dataclass(frozen=True)
+class RigConfig:
+    """One rig: `name` (built-in name or path), and one record a table."""
+
+    name: str
+    board: BoardConfig
+    array: ArrayConfig
+    environment: EnvironmentConfig
+    program: ProgramConfig
+    solver: SolverConfig
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How one run is made, whatever it computes. A dry run plans, and opens nothing that could drive the board."""
+
+    rig: RigConfig
+    seed: int = 0
+    dry_run: bool = False
+
+
+TABLES: dict[str, type] = {
+    "board": BoardConfig, "array": ArrayConfig, "environment": EnvironmentConfig, "program": ProgramConfig,
+    "solver": SolverConfig,
+}  # fmt: skip
+
+
+def load_rig(
+    rig: str = "default",
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Mapping[str, object]] | None = None,
+    script: tuple[str, Mapping[str, object]] | None = None,
+    board: str = DEFAULT_BOARD,
+) -> RigConfig:
+    """The rig `rig`: a built-in name ("default", "ideal") or the path of a TOML file.
+
+    `environment` is that of the process; `options` are values of the command line, {table: {key: value}}; `script` is
+    the name and the tables of a run script that change the rig; `board` is used where nothing names one.
+    Raises UsageError naming file, table, key, value and what is allowed.
+    """
+    path = rig_path(rig)
+    tables = read_toml(path)
+    refuse_unknown(str(path), tables, TABLES)
+    layers = [(str(path), tables), *([script] if script else []), *_environment_tables(environment or {})]
+    layers.append(("command line", options or {}))
+    records = {}
+    for table, record_class in TABLES.items():
+        sources = [Source(f"{name} [{table}]", table_of(values, table, name)) for name, values in layers]
+        if table == "board":
+            sources.insert(0, Source("default", {"name": board}))
+        records[table] = record_from(record_class, sources)
+    config = RigConfig(name=rig, **records)
+    _refuse_contradictions(config)
+    return config
+
+
+def rig_path(rig: str) -> Path:
+    """The file of a rig: packaged for a built-in name, else `rig` itself. Raises UsageError where there is none."""
+    folder = Path(str(resources.files("hwloop") / "rigs"))
+    built_in = sorted(path.stem for path in folder.glob("*.toml"))
+    if rig in built_in:
+        return folder / f"{rig}.toml"
+    path = Path(rig).expanduser()
+    if not path.is_file():
+        raise UsageError(f"no rig {rig!r}: neither a file nor one of {', '.join(built_in)}")
+    return path
+
+
+def describe(record: object) -> dict[str, object]:
+    """A record as plain values under its field names (SI, units in the names): for results and run files."""
+    return dataclasses.asdict(record, dict_factory=lambda items: {name: _plain(value) for name, value in items})
+
+
+def variable_of(table: str, key: str) -> str:
+    """The environment variable of a rig key: [board] port is HWLOOP_BOARD_PORT."""
+    return _SHORT_VARIABLES.get((table, key), f"HWLOOP_{table}_{key}".upper())
+
+
+def _environment_tables(environment: Mapping[str, str]) -> Iterable[tuple[str, Mapping[str, object]]]:
+    """One layer a variable, so that a message names it."""
+    known = {variable_of(table, key): (table, key) for table, record in TABLES.items() for key in keys_of(record)}
+    found = {name: value for name, value in environment.items() if name.startswith("HWLOOP_")}
+    refuse_unknown("environment", found, [*known, *_OTHER_VARIABLES])
+    for name, value in found.items():
+        if name in known:
+            table, key = known[name]
+            yield f"environment {name}", {table: {key: value}}
+
+
+def _refuse_contradictions(config: RigConfig) -> None:
+    board, program = config.board, config.program
+    if board.backend == "real" and board.port is None:
+        raise UsageError(f"rig {config.name}: backend is real, so [board] port is needed, such as \"/dev/ttyACM0\"")
+    if board.backend == "real" and (board.state or board.pristine):
+        raise UsageError(f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is real")
+    if board.backend == "real" and config.environment != EnvironmentConfig():
+        raise UsageError(f"rig {config.name}: [environment] belongs to a simulated board, backend is real")
+    if not program.conductance_min_siemens < program.conductance_max_siemens:
+        raise UsageError(
+            f"rig {config.name}: [program] conductance_min is {program.conductance_min_siemens:.3g} S, "
+            f"allowed below conductance_max, {program.conductance_max_siemens:.3g} S"
+        )
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value

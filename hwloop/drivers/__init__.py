@@ -1,0 +1,1 @@
+"""Drivers: codes ↔ volts, amps and siemens; one instrument a file."""

@@ -1,0 +1,6 @@
+"""Driver of the hwloop board: volts, siemens and cells in, codes and frames out."""
+
+from hwloop.drivers.board.board import Board
+from hwloop.drivers.board.solving import SolveGroup, SolveOutputs
+
+__all__ = ["Board", "SolveGroup", "SolveOutputs"]

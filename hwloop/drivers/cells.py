@@ -1,0 +1,37 @@
+"""What is done to cells and what they answer, in SI units: the vocabulary between the board driver and everything above it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SET, RESET, FORM = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class CellPulses:
+    """One pulse for each of n cells.
+
+    `cells` (n,) int64 flat indices (array × rows + row) × columns + column; `polarity` (n,) SET, RESET or FORM;
+    `amplitude_volts` (n,) on the bit line (SET, FORM) or source line (RESET); `gate_volts` (n,); `width_seconds` for all.
+    """
+
+    cells: np.ndarray
+    polarity: np.ndarray
+    amplitude_volts: np.ndarray
+    gate_volts: np.ndarray
+    width_seconds: float
+
+
+@dataclass(frozen=True)
+class CellReads:
+    """One reading of each of n cells at the read voltage.
+
+    `conductance_siemens` (n,) mean of all samples; `steady` (n,) every sub-average lies within the spread that was
+    asked for of that mean; `saturated` (n,) beyond the range, so that the conductance is a lower bound.
+    """
+
+    conductance_siemens: np.ndarray
+    steady: np.ndarray
+    saturated: np.ndarray

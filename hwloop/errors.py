@@ -1,0 +1,96 @@
+"""The error tree: who failed, with the data at hand; the exit code goes with the class, the text is made late."""
+
+from __future__ import annotations
+
+
+class HwloopError(Exception):
+    """Base of everything that hwloop raises on purpose. `exit_code` is what the command line returns for it."""
+
+    exit_code = 70
+
+
+class GoalNotReachedError(HwloopError):
+    """The work was done, and its result misses the goal that was asked for."""
+
+    exit_code = 1
+
+
+class UsageError(HwloopError):
+    """A request, configuration, size or output path that does not fit."""
+
+    exit_code = 2
+
+
+class DeviceError(HwloopError):
+    """No device, not our device, the wrong one, or one that somebody else holds."""
+
+    exit_code = 3
+
+
+class WireVersionError(DeviceError):
+    """Host and board were built from different wire tables."""
+
+    def __init__(self, host_hash: int, board_hash: int, board_firmware: str):
+        self.host_hash = host_hash
+        self.board_hash = board_hash
+        super().__init__(
+            f"wire table differs: host {host_hash:08x}, board {board_hash:08x} (firmware {board_firmware}); "
+            "flash the firmware that belongs to this hwloop, or install the hwloop that belongs to the board"
+        )
+
+
+class SafetyError(HwloopError):
+    """Something was refused, or stopped, to protect the devices."""
+
+    exit_code = 4
+
+
+class LimitError(SafetyError):
+    """A value beyond a limit. Nothing was clipped and nothing was driven."""
+
+    def __init__(self, what: str, value: float, bound: str, unit: str, remedy: str):
+        self.what, self.value, self.bound, self.unit, self.remedy = what, value, bound, unit, remedy
+        super().__init__(f"{what} is {value:.6g} {unit}, allowed {bound} {unit}; {remedy}")
+
+
+class UnformedError(SafetyError):
+    """Cells that were never formed cannot be programmed."""
+
+
+class StoppedError(SafetyError):
+    """A run was stopped from outside and went to the safe state."""
+
+
+class LinkError(HwloopError):
+    """The wire failed: nothing came back, or nothing that could be understood."""
+
+    exit_code = 5
+
+
+class AmbiguousError(LinkError):
+    """Commands that may or may not have been carried out; the cells concerned have to be read back first."""
+
+    def __init__(self, pending: tuple[str, ...], cause: str):
+        self.pending = pending
+        super().__init__(
+            f"ambiguous: {cause}; not known whether carried out: {', '.join(pending)}; "
+            "read the cells back before anything else touches them"
+        )
+
+
+class BoardError(HwloopError):
+    """The board refused a command, with its own reason."""
+
+    exit_code = 5
+
+
+class DataError(HwloopError):
+    """An image, matrix, ratings file or run file that cannot be used as it is."""
+
+    exit_code = 6
+
+
+class CalibrationError(HwloopError):
+    """A calibration or array record that is missing, invalid or belongs to something else."""
+
+    exit_code = 6

@@ -1,0 +1,61 @@
+"""Codes ↔ volts, amps and siemens inside the simulated board: the one place for a converter's errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwloop.link import protocol as wire
+
+
+@dataclass(frozen=True)
+class Converters:
+    """The board's converters. They are quantised and limited, and otherwise true.
+
+    Scales from protocol.toml [scales]: unipolar converters give code × full scale / 2¹⁶, bipolar ones code × full
+    scale / 2¹⁵; ladders code × full scale / 2ⁿ.
+    """
+
+    def amplitude_volts(self, code: np.ndarray) -> np.ndarray:
+        """Column DAC, any shape, uint16."""
+        return code * (wire.SCALE_AMPLITUDE_FULL_SCALE_MICROVOLTS * 1e-6 / 65536)
+
+    def gate_volts(self, code: np.ndarray) -> np.ndarray:
+        """Gate DAC, any shape, uint16."""
+        return code * (wire.SCALE_GATE_FULL_SCALE_MICROVOLTS * 1e-6 / 65536)
+
+    def input_volts(self, code: np.ndarray) -> np.ndarray:
+        """Row DAC, any shape, int16."""
+        return code * (wire.SCALE_INPUT_FULL_SCALE_MICROVOLTS * 1e-6 / 32768)
+
+    def feedback_siemens(self, code: np.ndarray) -> np.ndarray:
+        """Feedback ladder, 12 bit."""
+        return code * (wire.SCALE_FEEDBACK_FULL_SCALE_NANOSIEMENS * 1e-9 / 4096)
+
+    def compensation_siemens(self, code: np.ndarray) -> np.ndarray:
+        """Compensation ladder, 10 bit."""
+        return code * (wire.SCALE_COMPENSATION_FULL_SCALE_NANOSIEMENS * 1e-9 / 1024)
+
+    def bias_amps(self, code: np.ndarray, divider: int) -> np.ndarray:
+        """Bias source, 12 bit signed; `divider` is the enum bias_divider."""
+        return code * (wire.SCALE_BIAS_FULL_SCALE_NANOAMPS * 1e-9 / 2048 / 16**divider)
+
+    def tia_full_scale_amps(self, tia_range: int) -> float:
+        """Full scale of a transimpedance range."""
+        fine = tia_range == wire.TiaRange.FINE
+        return (wire.SCALE_TIA_FINE_NANOAMPS if fine else wire.SCALE_TIA_COARSE_NANOAMPS) * 1e-9
+
+    def read_codes(self, amps: np.ndarray, tia_range: int) -> np.ndarray:
+        """Unipolar TIA codes of READ (float64, not yet rounded), limited to 0…65535."""
+        return np.clip(amps * (65536 / self.tia_full_scale_amps(tia_range)), 0, 65535)
+
+    def current_codes(self, amps: np.ndarray, tia_range: int) -> np.ndarray:
+        """Bipolar TIA codes of MVM, int16."""
+        codes = np.rint(amps * (32768 / self.tia_full_scale_amps(tia_range)))
+        return np.clip(codes, -32768, 32767).astype(np.int16)
+
+    def output_codes(self, volts: np.ndarray) -> np.ndarray:
+        """Output ADC behind its gain, int16."""
+        scale = 32768 * wire.SCALE_OUTPUT_GAIN / (wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6)
+        return np.clip(np.rint(volts * scale), -32768, 32767).astype(np.int16)
