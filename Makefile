@@ -15,7 +15,7 @@ test: lint $(VENV)/.warm
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python firmware/generate.py --check
 
 bench: $(VENV)/.installed-dev $(VENV)/.warm

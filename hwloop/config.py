@@ -30,11 +30,13 @@ from hwloop.tables import (
 )
 
 DEFAULT_BOARD = "hwloop-128x16"
-BOARDS = (DEFAULT_BOARD, "hwloop-4096x16")
+RATINGS_BOARD = "hwloop-4096x16"
+BOARDS = (DEFAULT_BOARD, RATINGS_BOARD, "hwloop-16x4")
 BACKENDS = ("mock", "real")
+PRESETS = ("default", "ideal", "neurram", "low-yield")
 EFFECTS = (
-    "forming", "stochastic", "relaxation", "cell_noise", "rtn", "curvature", "temperature", "stuck", "slow",
-    "endurance", "amplifier_gain", "amplifier_offset", "chain_noise", "quantisation",
+    "forming", "stochastic", "compliance_spread", "relaxation", "cell_noise", "rtn", "curvature", "temperature",
+    "stuck", "slow", "amplifier_gain", "amplifier_offset", "chain_noise",
 )  # fmt: skip
 
 # Keys that are options of the command line too have the option's name in the environment.
@@ -85,7 +87,7 @@ class EnvironmentConfig:
     the temperature drifts with bench time.
     """
 
-    preset: str = choice("default", "default", "neurram", "ideal")
+    preset: str = choice("default", *PRESETS)
     off: tuple[str, ...] = choices(*EFFECTS)
     temperature_celsius: float = quantity("celsius", 25.0, -40.0, 125.0)
     temperature_drift_per_hour_celsius: float = quantity("celsius", 0.0, -1000.0, 1000.0)

@@ -1,6 +1,6 @@
 """Slowest eigenvalue of small dense matrices, compiled: what settling times of an analog loop are made of.
 
-Written for k ≤ 16 or so, inside compiled loops over thousands of matrices, where a LAPACK call each costs more than its work.
+For k ≤ 16 or so, inside compiled loops over thousands of matrices, where a call of LAPACK costs more than the work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BISECTION_RELATIVE = 1e-6
 
 @njit(cache=True)
 def smallest_real_part(matrix):
-    """The smallest real part of the eigenvalues of a real square `matrix` (k, k), not changed; NaN if QR does not converge.
+    """Smallest real part of the eigenvalues of a real `matrix` (k, k), left as it is; NaN if QR does not converge.
 
     Method: Hessenberg form, then implicit double-shift QR (Francis 1961; Golub and Van Loan, Matrix Computations, 7.5).
     """
@@ -60,7 +60,8 @@ def smallest_real_part(matrix):
 def smallest_pencil_eigenvalue(q, k):
     """The smallest λ of Q x = λ K x, Q symmetric positive semidefinite and K symmetric positive definite, both (n, n).
 
-    Bisection on "Q − λK has positive pivots"; the lower end is returned: at most 1e-6 relative too small, never too large.
+    Bisection on "Q − λK has positive pivots"; its lower end is returned: at most 1e-6 relative too small, never too
+    large.
     """
     n = q.shape[0]
     high = q[0, 0] / k[0, 0]
@@ -113,7 +114,7 @@ def _smallest_real_part_of_two(a, b, c, d):
 
 @njit(cache=True)
 def _to_hessenberg(h):
-    """Upper Hessenberg form in place, by elimination with row pivoting; what stays below the subdiagonal is set to 0."""
+    """Upper Hessenberg form in place, by elimination with row pivoting."""
     k = h.shape[0]
     for column in range(k - 2):
         pivot = column + 1

@@ -44,7 +44,8 @@ def main(venv_folder: Path, lock: Path) -> None:
     if not has_pip(python):
         give_pip(python)
     # Only what the lock file names, builds included: it is complete, so nothing is resolved behind its back.
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--no-build-isolation"]
     say(f"installing {lock.name} into {venv_folder}")
     run([*pip, *(pin for pin in lock.read_text().split() if pin.startswith("setuptools=="))])
     run([*pip, "--requirement", lock])

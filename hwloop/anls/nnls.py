@@ -15,6 +15,7 @@ from numba import njit
 _EPSILON = 2.220446049250313e-16
 _SMALLEST_PIVOT = 1e-290
 _BLOCK_CHANCES = 3
+_LARGEST_TABLE = 1 << 24
 
 
 def solve_shared(gram: np.ndarray, moments: np.ndarray, initial: np.ndarray | None = None) -> np.ndarray:
@@ -45,16 +46,22 @@ def solve_masked(
     initial: np.ndarray | None = None,
 ) -> np.ndarray:
     """Coefficients (k, n) where column j sees only its observed rows of design (m, k); see MaskedRegression."""
-    shape = (design.shape[1], len(indptr) - 1)
+    design = np.ascontiguousarray(design, dtype=np.float64)
+    rows, k = design.shape
+    shape = (k, len(indptr) - 1)
+    # a row's products are worth keeping where rows are seen again and again and the table stays small
+    tabulate = len(indices) > 2 * rows and rows * k * (k + 1) // 2 <= _LARGEST_TABLE
+    table = _pair_table(design) if tabulate else np.empty((0, k * (k + 1) // 2))
     coefficients = np.ones(shape) if initial is None else np.array(initial, dtype=np.float64, order="C")
     _solve_masked(
-        np.ascontiguousarray(design, dtype=np.float64),
+        design,
         np.ascontiguousarray(indptr, dtype=np.int64),
         np.ascontiguousarray(indices, dtype=np.int64),
         np.ascontiguousarray(values, dtype=np.float64),
         np.ascontiguousarray(ridge, dtype=np.float64),
         float(l1),
         coefficients,
+        table,
     )
     return coefficients
 
@@ -75,28 +82,95 @@ def _solve_batch(gram, moments, coefficients):
 
 
 @njit(cache=True, nogil=True)
-def _solve_masked(design, indptr, indices, values, ridge, l1, coefficients):
+def _solve_masked(design, indptr, indices, values, ridge, l1, coefficients, table):
+    """`table` is empty, or _pair_table(design), which makes a column's Gram matrix a sum of table rows."""
     k, n = coefficients.shape
-    gram, moment, x = np.empty((k, k)), np.empty(k), np.empty(k)
+    gram, pairs, moment, x = np.empty((k, k)), np.empty(table.shape[1]), np.empty(k), np.empty(k)
     factor, forward, trial, gradient, order, passive = _workspace(k)
     for j in range(n):
-        gram[:] = 0.0
+        observed, seen = indices[indptr[j] : indptr[j + 1]], values[indptr[j] : indptr[j + 1]]
         moment[:] = -l1
-        for entry in range(indptr[j], indptr[j + 1]):
-            row, value = indices[entry], values[entry]
-            for i in range(k):
-                weight = design[row, i]
-                moment[i] += weight * value
-                for other in range(i + 1):
-                    gram[i, other] += weight * design[row, other]
+        _sum_weighted(design, observed, seen, moment)
+        if table.size:
+            pairs[:] = 0.0
+            _sum_rows(table, observed, pairs)
+            _unpack(pairs, gram)
+        else:
+            _sum_products(design, observed, gram)
         for i in range(k):
             gram[i, i] += ridge[j]
-            for other in range(i):
-                gram[other, i] = gram[i, other]
             passive[i] = coefficients[i, j] > 0.0
         _solve_column(gram, moment, x, factor, forward, trial, gradient, order, passive)
         for i in range(k):
             coefficients[i, j] = x[i]
+
+
+@njit(cache=True, nogil=True)
+def _pair_table(design):
+    """Products of every two components in each row of the design (m, k): (m, k (k + 1) / 2)."""
+    m, k = design.shape
+    table = np.empty((m, k * (k + 1) // 2))
+    for row in range(m):
+        pair = 0
+        for i in range(k):
+            for other in range(i + 1):
+                table[row, pair] = design[row, i] * design[row, other]
+                pair += 1
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _sum_rows(table, rows, total):
+    """Adds rows of the table (m, width) into total (width,), four at a time to spare loads and stores."""
+    # sizes are read before the loops: inside, the compiler has to expect that a store changes them
+    width, count = total.size, rows.size
+    fours = count - count % 4
+    for entry in range(0, fours, 4):
+        a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+        for i in range(width):
+            total[i] += (table[a, i] + table[b, i]) + (table[c, i] + table[d, i])
+    for entry in range(fours, count):
+        row = rows[entry]
+        for i in range(width):
+            total[i] += table[row, i]
+
+
+@njit(cache=True, nogil=True)
+def _sum_weighted(table, rows, weights, total):
+    """Adds weights (count,) times rows of the table (m, width) into total (width,)."""
+    width, count = total.size, rows.size
+    fours = count - count % 4
+    for entry in range(0, fours, 4):
+        a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+        wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
+        for i in range(width):
+            total[i] += (wa * table[a, i] + wb * table[b, i]) + (wc * table[c, i] + wd * table[d, i])
+    for entry in range(fours, count):
+        row, weight = rows[entry], weights[entry]
+        for i in range(width):
+            total[i] += weight * table[row, i]
+
+
+@njit(cache=True, nogil=True)
+def _unpack(pairs, gram):
+    pair, k = 0, gram.shape[0]
+    for i in range(k):
+        for other in range(i + 1):
+            gram[i, other] = pairs[pair]
+            gram[other, i] = pairs[pair]
+            pair += 1
+
+
+@njit(cache=True, nogil=True)
+def _sum_products(design, rows, gram):
+    k = gram.shape[0]
+    gram[:] = 0.0
+    for entry in range(rows.size):
+        row = rows[entry]
+        for i in range(k):
+            weight = design[row, i]
+            for other in range(k):
+                gram[i, other] += weight * design[row, other]
 
 
 @njit(cache=True, nogil=True)
@@ -226,25 +300,28 @@ def _retreat(gram, moment, x, factor, forward, trial, order, count, passive):
         _back_substitute(factor, forward, order, count, trial)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _append(gram, moment, factor, forward, order, count, i):
-    """Adds variable i behind the `count` factored ones; False where it depends on them."""
-    pivot = gram[i, i]
-    total = moment[i]
+    """Adds variable i behind the `count` factored ones; False where it depends on them.
+
+    G = L D L^T on the passive variables: L by columns in the rows of factor above its diagonal, 1/D on the diagonal,
+    scratch below it. Updates run along rows of factor, so no step waits for a sum.
+    """
+    pivot, total = gram[i, i], moment[i]
     for row in range(count):
-        value = gram[order[row], i]
-        for column in range(row):
-            value -= factor[row, column] * factor[count, column]
-        value *= factor[row, row]
-        factor[count, row] = value
-        pivot -= value * value
-        total -= value * forward[row]
+        factor[count, row] = gram[i, order[row]]
+    for row in range(count):
+        value = factor[count, row]
+        scaled = value * factor[row, row]
+        pivot -= value * scaled
+        total -= scaled * forward[row]
+        for below in range(row + 1, count):
+            factor[count, below] -= value * factor[row, below]
+        factor[row, count] = scaled
     if not pivot > max(10.0 * (count + 1) * _EPSILON * gram[i, i], _SMALLEST_PIVOT):
         return False
-    # the diagonal holds reciprocals: one square root and one division a variable
-    inverse = 1.0 / np.sqrt(pivot)
-    factor[count, count] = inverse
-    forward[count] = total * inverse
+    factor[count, count] = 1.0 / pivot
+    forward[count] = total
     order[count] = i
     return True
 
@@ -263,16 +340,17 @@ def _refactor(gram, moment, factor, forward, order, first, count):
 def _back_substitute(factor, forward, order, count, x):
     """Writes the solution of the passive variables to x; other entries stay."""
     for row in range(count - 1, -1, -1):
-        value = forward[row]
+        value = forward[row] * factor[row, row]
         for below in range(row + 1, count):
-            value -= factor[below, row] * x[order[below]]
-        x[order[row]] = value * factor[row, row]
+            value -= factor[row, below] * x[order[below]]
+        x[order[row]] = value
 
 
 @njit(cache=True, nogil=True)
 def _gradient(gram, moment, x, order, count, passive, gradient):
     """Descent q - G x of the variables that are not passive, zero where it is within its own rounding error."""
-    for i in range(moment.size):
+    k = moment.size
+    for i in range(k):
         if not passive[i]:
             value, size = moment[i], abs(moment[i])
             for position in range(count):

@@ -148,8 +148,14 @@ def storage(shape: tuple[int, int, int], patch: int, rank: int) -> Storage:
 
 
 def write_picture(path: Path | str, pixels: np.ndarray) -> None:
-    """Writes (height, width, 1 or 3) pixels, rounded to 8 bits, as PNG; raises UsageError where `path` exists."""
+    """Writes (height, width, 1 or 3) pixels, rounded to 8 bits, as PNG.
+
+    Raises UsageError where `path` exists or is not named .png.
+    """
     from PIL import Image
+
+    if Path(path).suffix.lower() != ".png":
+        raise UsageError(f"{path} ends in {Path(path).suffix or 'nothing'!r}, allowed .png; name the picture so")
 
     levels = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
     encoded = io.BytesIO()

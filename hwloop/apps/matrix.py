@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from hwloop.errors import DataError
 from hwloop.runlog.record import InputFile
 
 _FORMATS = (".npy", ".npz", ".csv")
+# What NumPy, SciPy and zipfile raise on files of another kind, cut short or damaged.
+_DAMAGED = (
+    ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError, zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError) as failure:
+    except _DAMAGED as failure:
         raise DataError(f"{path} is no usable .npy file ({failure}); save the matrix with numpy.save") from failure
 
 
@@ -62,7 +68,7 @@ def _read_npz(path: Path) -> np.ndarray | sparse.sparray:
                     raise DataError(f"{path} holds {len(names)} arrays, allowed one; save the matrix alone")
                 return archive[names[0]]
         return sparse.csr_array(sparse.load_npz(path))
-    except (ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as failure:
+    except _DAMAGED as failure:
         raise DataError(f"{path} is no usable .npz file ({failure}); save it with scipy.sparse.save_npz") from failure
 
 

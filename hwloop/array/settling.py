@@ -1,8 +1,9 @@
-"""How fast the compact circuit settles, from what was programmed: λ_min(K⁻¹Q)·2π·GBW, for a whole batch of loads at once.
+"""How fast the compact circuit settles, from what was programmed: λ_min(K⁻¹Q)·2π·GBW, for a batch of loads at once.
 
-Q = BᵀDA + Gf, K = diag(Σ_i B_ij + Gf) − BᵀDB, D = diag(1/S): linear regime of dw/dt = −2π·GBW·K⁻¹(Q w + q), all columns free
-and A0 infinite (design notes, section 2, "Dynamics"). S counts grounded neighbours and compensation, so the caller gives it.
-A rate ≤ 0 is an unstable loop. A column without any conductance has no loop and is left out; with none left the rate is infinite.
+Q = BᵀDA + Gf, K = diag(Σ_i B_ij + Gf) − BᵀDB, D = diag(1/S): linear regime of dw/dt = −2π·GBW·K⁻¹(Q w + q), all columns
+free and A0 infinite (design notes, section 2, "Dynamics"). S counts grounded neighbours and compensation, so the caller
+gives it. A rate ≤ 0 is an unstable loop. A column without any conductance has no loop and is left out; with none left
+the rate is infinite.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def masked_settling_rate_per_second(
 
 
 def settle_seconds(rate_per_second: np.ndarray, remainder: float) -> np.ndarray:
-    """Wait (same shape, seconds) until `remainder` (such as 1e-3) of the step from 0 V is left; infinite where it never settles."""
+    """Seconds (same shape) until `remainder` (such as 1e-3) of a step is left; infinite where it never settles."""
     rate = np.asarray(rate_per_second, dtype=np.float64)
     with np.errstate(divide="ignore"):
         return np.where(rate > 0.0, -math.log(remainder) / np.maximum(rate, 0.0), math.inf)

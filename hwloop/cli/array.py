@@ -22,9 +22,10 @@ def command() -> None:
 @simulated_board
 def form(rows: range | None, arrays: str, state: Path | None, pristine: bool | None) -> None:
     """Form cells that never were. Irreversible: shows voltages, compliance and number of cells, and asks."""
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+
     from hwloop.controller import array_job
 
-    settings = context.settings(board_options={"state": state, "pristine": pristine})
     with progress.report() as report:
         output.emit(array_job.form_array(settings, report, arrays=arrays, rows=rows))
 
@@ -39,11 +40,12 @@ def read(
     target: Path, arrays: str, rows: range | None, averages: int | None, state: Path | None, pristine: bool | None
 ) -> None:
     """Read conductances into a matrix file (.npy or .csv, siemens); an existing file is kept and refused."""
-    from hwloop.controller import array_job
-
     settings = context.settings(
         board_options={"state": state, "pristine": pristine}, program_options={"averages": averages}
     )
+
+    from hwloop.controller import array_job
+
     with progress.report() as report:
         output.emit(array_job.read_array(settings, report, target=target, arrays=arrays, rows=rows))
 
@@ -62,12 +64,13 @@ def program(
     state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
     """Program and verify the conductances of a matrix file (.npy or .csv); empty or NaN entries are left alone."""
-    from hwloop.controller import array_job
-
     settings = context.settings(
         board_options={"state": state, "pristine": pristine},
         program_options={"strategy": strategy, "tolerance": tolerance},
     )
+
+    from hwloop.controller import array_job
+
     with progress.report() as report:
         output.emit(
             array_job.program_array(settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit)
@@ -79,9 +82,10 @@ def program(
 @simulated_board
 def show(picture: Path | None, state: Path | None, pristine: bool | None) -> None:
     """Show the arrays: conductances, unformed, stuck and masked cells, pulses so far."""
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+
     from hwloop.controller import array_job
 
-    settings = context.settings(board_options={"state": state, "pristine": pristine})
     with progress.report() as report:
         output.emit(array_job.show_array(settings, report, picture=picture))
 
@@ -98,9 +102,10 @@ def mask(
     state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
     """Take cells out of use, by hand or from a chip-status list; without options, list what is masked."""
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+
     from hwloop.controller import array_job
 
-    settings = context.settings(board_options={"state": state, "pristine": pristine})
     with progress.report() as report:
         output.emit(
             array_job.mask_array(

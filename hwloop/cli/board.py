@@ -14,9 +14,10 @@ def command() -> None:
 @command.command("info")
 def info() -> None:
     """Say what the board is: serial numbers, geometry, scales, limits, wire table, state. Changes no output."""
+    settings = context.settings()
+
     from hwloop.controller import board_job
 
-    settings = context.settings()
     with progress.report() as report:
         output.emit(board_job.board_info(settings, report))
 
@@ -28,8 +29,9 @@ def safe() -> None:
     A run that holds the port, in another terminal too, stops within 0.5 s and says why. With no such run the port is
     opened here.
     """
+    settings = context.settings()
+
     from hwloop.controller import board_job
 
-    settings = context.settings()
     with progress.report() as report:
         output.emit(board_job.board_safe(settings, report))

@@ -30,7 +30,7 @@ def settings(
     rig = load_rig(
         rig=given.get("rig") or os.environ.get(RIG_VARIABLE) or (script and script.rig) or "default",
         environment=os.environ,
-        options={table: {key: value for key, value in keys.items() if value is not None} for table, keys in options.items()},
+        options={table: _without_none(keys) for table, keys in options.items()},
         script=(str(script.path), script.rig_tables) if script else None,
         board=board,
     )
@@ -49,6 +49,10 @@ def wants_progress() -> bool:
 def consents() -> bool:
     """Whether --yes was given."""
     return given_options().get("yes", False)
+
+
+def _without_none(keys: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 def _seed(given: int | None, script: RunScript | None) -> int:

@@ -10,12 +10,12 @@ import click
 from hwloop.cli import context, output, progress
 from hwloop.cli.frame import Group
 from hwloop.cli.options import FILE, FOLDER, simulated_board
-from hwloop.config import BOARDS
+from hwloop.config import RATINGS_BOARD
 from hwloop.runscript import ImageOptions, MatrixOptions, RatingsOptions
 from hwloop.tables import Source, record_from
 
 _RUN_FILE = click.option("--run-file", type=FILE, metavar="OUT.h5", help="Run file.  [default: a new one in runs/]")
-_PICTURES = click.option("--pictures", type=FOLDER, metavar="DIR", help="Folder of the pictures.  [default: beside the run file]")
+_PICTURES = click.option("--pictures", type=FOLDER, metavar="DIR", help="Pictures.  [default: beside the run file]")
 
 
 def _number(name: str, default: object, text: str) -> Any:
@@ -43,10 +43,11 @@ def command() -> None:
 @simulated_board
 def image(state: Path | None, pristine: bool | None, **given: object) -> None:
     """Factorize the patches of a photograph: any that Pillow reads, or the default one (without PATH)."""
-    from hwloop.controller import image_job
-
     settings = context.settings(board_options={"state": state, "pristine": pristine})
     options = _options_from(ImageOptions, given)
+
+    from hwloop.controller import image_job
+
     with progress.report() as report:
         output.emit(image_job.run_image(options, settings, report))
 
@@ -62,10 +63,11 @@ def image(state: Path | None, pristine: bool | None, **given: object) -> None:
 @simulated_board
 def ratings(state: Path | None, pristine: bool | None, **given: object) -> None:
     """Factorize ratings: a GroupLens folder, its five test folds alone, or a CSV file user,item,rating."""
+    settings = context.settings(board=RATINGS_BOARD, board_options={"state": state, "pristine": pristine})
+    options = _options_from(RatingsOptions, given)
+
     from hwloop.controller import ratings_job
 
-    settings = context.settings(board=BOARDS[1], board_options={"state": state, "pristine": pristine})
-    options = _options_from(RatingsOptions, given)
     with progress.report() as report:
         output.emit(ratings_job.run_ratings(options, settings, report))
 
@@ -84,9 +86,10 @@ def ratings(state: Path | None, pristine: bool | None, **given: object) -> None:
 @simulated_board
 def matrix(state: Path | None, pristine: bool | None, **given: object) -> None:
     """Factorize a non-negative matrix file: .npy, .npz (scipy.sparse) or .csv."""
-    from hwloop.controller import matrix_job
-
     settings = context.settings(board_options={"state": state, "pristine": pristine})
     options = _options_from(MatrixOptions, given)
+
+    from hwloop.controller import matrix_job
+
     with progress.report() as report:
         output.emit(matrix_job.run_matrix(options, settings, report))

@@ -37,8 +37,8 @@ def _global_options() -> list[click.Option]:
     return [
         valued("--rig", str, "NAME|PATH", "Rig: default, ideal, or a TOML file."),
         valued("--backend", str, "mock|real", "Simulated or real board."),
-        valued("--serial-number", click.IntRange(0, 2**32 - 1), "N", "Serial number of the board."),
-        valued("--seed", click.IntRange(0, 2**63 - 1), "N", "Seed of the simulation and of the start.  [default: 0]"),
+        valued("--serial-number", click.IntRange(0), "N", "Serial number of the board."),
+        valued("--seed", click.IntRange(0), "N", "Seed of the simulation and of the start.  [default: 0]"),
         flag("--json", "Print one JSON document on stdout."),
         flag("--dry-run", "Plan and check; drive nothing."),
         flag("--no-progress", "No progress bars."),
@@ -57,10 +57,10 @@ class _GlobalOptions(click.Command):
         self._globals = _global_options()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [p.get_help_record(ctx) for p in super().get_params(ctx)]
-        for title, rows in (("Options", own), ("Global options", [p.get_help_record(ctx) for p in self._globals])):
+        own = [parameter for parameter in super().get_params(ctx) if isinstance(parameter, click.Option)]
+        for title, options in (("Options", own), ("Global options", self._globals)):
             with formatter.section(title):
-                formatter.write_dl([row for row in rows if row])
+                formatter.write_dl([row for row in (option.get_help_record(ctx) for option in options) if row])
 
 
 class Command(_GlobalOptions):
@@ -80,7 +80,7 @@ class Group(_GlobalOptions, click.Group):
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         names = self.list_commands(ctx)
         if args[0] not in names:
             near = difflib.get_close_matches(args[0], names, n=1)
@@ -90,7 +90,7 @@ class Group(_GlobalOptions, click.Group):
 
 
 class LazyGroup(Group):
-    """The nouns: each in a module of hwloop.cli of that name, imported when it is used. `nouns` has their short help."""
+    """The nouns: each in the module of hwloop.cli of its name, imported when used. `nouns` has their short help."""
 
     def __init__(self, *arguments: Any, nouns: dict[str, str], **named: Any):
         super().__init__(*arguments, **named)

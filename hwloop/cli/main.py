@@ -48,10 +48,11 @@ def run(arguments: Sequence[str]) -> int:
         signals.raise_on_termination()
         with hwloop.make_context("hwloop", list(arguments)) as ctx:
             hwloop.invoke(ctx)
+        # Here, where a reader that has gone is still one of the failures below.
         sys.stdout.flush()
         return 0
-    except click.exceptions.Exit as exit_request:
-        return exit_request.exit_code
+    except click.exceptions.Exit as request:
+        return request.exit_code
     except click.UsageError as error:
         return _fail(_usage_text(error), EXIT_USAGE)
     except HwloopError as error:

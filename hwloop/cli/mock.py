@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from hwloop.cli import context, progress
+from hwloop.cli import context, output
 from hwloop.cli.frame import Group
 from hwloop.cli.options import simulated_board
+
+
+@dataclass(frozen=True)
+class Served:
+    """A simulated board that listens at `port`."""
+
+    port: str
+    goal_missed: None = None
+
+    def document(self) -> dict[str, str]:
+        return {"port": self.port}
+
+    def text(self) -> str:
+        return f'simulated board at {self.port}: a rig with [board] backend = "real", port = "{self.port}" talks to it'
 
 
 @click.group("mock", cls=Group)
@@ -22,12 +37,13 @@ def command() -> None:
 )
 @simulated_board
 def serve(port: str, state: Path | None, pristine: bool | None) -> None:
-    """Serve the simulated board of the rig until interrupted; a rig with backend "real" and this port talks to it.
+    """Serve the simulated board of the rig until interrupted.
 
-    pty opens a pseudo-terminal, a serial port like any other; its name is printed.
+    pty opens a pseudo-terminal, a serial port like any other; its name is shown.
     """
-    from hwloop.mock import server
-
     settings = context.settings(board_options={"state": state, "pristine": pristine})
-    with progress.report() as report:
-        server.serve(settings.rig, seed=settings.seed, port=port, report=report)
+
+    from hwloop.mock.serve import serve_port
+    from hwloop.rig import bench_config
+
+    serve_port(bench_config(settings), port, ready=lambda name: output.emit(Served(name)))

@@ -22,7 +22,8 @@ def simulated_board(function: Callable) -> Callable:
 
 def range_of(name: str) -> Callable:
     """An option such as --rows 3 or --rows 0:16: first and one past the last, or None for all."""
-    return click.option(f"--{name}", type=IndexRange(), metavar="N|FIRST:END", help=f"Only these {name}.  [default: all]")
+    text = f"Only these {name}.  [default: all]"
+    return click.option(f"--{name}", type=IndexRange(), metavar="N|FIRST:END", help=text)
 
 
 class IndexRange(click.ParamType):

@@ -13,7 +13,7 @@ from hwloop.errors import GoalNotReachedError
 
 
 class Result(Protocol):
-    """What a controller function gives: a document for programs, a text for people, and the goal that it missed, if any."""
+    """What a controller function gives: for programs, for people, and which goal was missed, if any."""
 
     goal_missed: str | None
 
@@ -26,6 +26,7 @@ def emit(result: Result) -> None:
     """Print `result`. Raises GoalNotReachedError afterwards where it missed its goal."""
     if wants_json():
         sys.stdout.write(json.dumps(_plain(result.document()), allow_nan=False) + "\n")
+        sys.stdout.flush()
     else:
         sys.stderr.write(result.text().rstrip("\n") + "\n")
     if result.goal_missed:

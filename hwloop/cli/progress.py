@@ -37,7 +37,7 @@ class TerminalReport(Report):
         if self._consent:
             return
         if not sys.stdin.isatty():
-            raise SafetyError(f"{question}: not confirmed, and there is no terminal to ask at; pass --yes if it is meant")
+            raise SafetyError(f"{question}: there is no terminal to ask at; pass --yes if it is meant")
         self._pause()
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()

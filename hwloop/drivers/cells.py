@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
-SET, RESET, FORM = 0, 1, 2
+
+class Polarity(IntEnum):
+    """Which line of a cell is driven: SET and FORM the bit line, RESET the source line."""
+
+    SET = 0
+    RESET = 1
+    FORM = 2
 
 
 @dataclass(frozen=True)
 class CellPulses:
     """One pulse for each of n cells.
 
-    `cells` (n,) int64 flat indices (array × rows + row) × columns + column; `polarity` (n,) SET, RESET or FORM;
-    `amplitude_volts` (n,) on the bit line (SET, FORM) or source line (RESET); `gate_volts` (n,); `width_seconds` for all.
+    `cells` (n,) int64 flat indices (array × rows + row) × columns + column; `polarity` (n,) Polarity codes;
+    `amplitude_volts` (n,) on the bit line (SET, FORM) or source line (RESET); `gate_volts` (n,); `width_seconds` (n,).
     """
 
     cells: np.ndarray
     polarity: np.ndarray
     amplitude_volts: np.ndarray
     gate_volts: np.ndarray
-    width_seconds: float
+    width_seconds: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The compact GINV circuit of the simulated board: the rest point of rows, columns and k amplifiers, without wires.
 
-Row node i (passive):      v_i S_i = Σ_j A_ij w_j + Σ_j B_ij c_j + G_in u_i,   S_i = Σ (A + B) + G_in + Gc_i over all columns
-Column node j (an input):  Σ_i B_ij (v_i − c_j) + Gf_j (w_j − c_j) + Ib_j = 0
-Amplifier j:               w_j = clip(−A0 (c_j − Vos_j), lower, w_max)
+Row node i (passive):     v_i S_i = Σ_j A_ij w_j + Σ_j B_ij c_j + G_in u_i,   S_i = Σ (A + B) + G_in + Gc_i, all columns
+Column node j (an input): Σ_i B_ij (v_i − c_j) + Gf_j (w_j − c_j) + Ib_j = 0
+Amplifier j:              w_j = clip(−A0 (c_j − Vos_j), lower, w_max)
 
-Eliminating v with D = diag(1/S) leaves K c = Q w + q, with Q = BᵀDA + Gf, q = BᵀD G_in u + Ib, K = diag(Σ_i B_ij + Gf) − BᵀDB, and
-the amplifiers turn it into a k×k box complementarity problem (`lcp`). With I–V curvature each cell is replaced by its tangent
-at the present voltages (a conductance and a current source) and the same step is repeated: Newton's method on the whole network.
+Eliminating v with D = diag(1/S) leaves K c = Q w + q, with Q = BᵀDA + Gf, q = BᵀD G_in u + Ib and
+K = diag(Σ_i B_ij + Gf) − BᵀDB, and the amplifiers turn it into a k×k box complementarity problem (`lcp`). With I–V
+curvature each cell is replaced by its tangent at the present voltages (a conductance and a current source) and the same
+step is repeated: Newton's method on the whole network.
 """
 
 from __future__ import annotations
@@ -17,12 +18,21 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from hwloop.eigenvalues import smallest_real_part
 from hwloop.mock.curvature import READ_VOLTS, cell_current, curvature_per_square_volt
-from hwloop.mock.lcp import AT_LOWER, AT_UPPER, FREE, solve_box_lcp, solve_free, solve_linear
+from hwloop.mock.lcp import AT_LOWER, AT_UPPER, FREE, solve_box_lcp, solve_free
+from hwloop.mock.network import (
+    amplifier_input,
+    assemble,
+    column_input,
+    column_volts,
+    new_network,
+    reduce_network,
+    row_volts,
+    settling_rate,
+)
 
 RAIL = 0  # single supply: w ≥ 0, a blocked column leaves its virtual ground and leaks into the rows
-RECTIFIER = 1  # w ≥ 0, and a diode keeps every column at its virtual ground: exact NNLS
+RECTIFIER = 1  # w ≥ 0, and a diode keeps every column at its virtual ground (a saturated one too): exact NNLS
 UNCONSTRAINED = 2  # dual supply: |w| ≤ w_max
 
 _NEWTON_VOLTS = 1e-6  # a last step of this size leaves an error near 1e-12 V, the convergence being quadratic
@@ -33,8 +43,8 @@ class Solves(NamedTuple):
     """Rest points of n solves with k active columns (a named tuple, since compiled code returns it).
 
     `w_volts` (n, k) amplifier outputs, `c_volts` (n, k) column nodes; `saturated` (n,) an output stands at ±w_max;
-    `solved` (n,) a rest point was found (curvature: to the tolerance); `rate_per_second` (n,) slowest settling rate of the
-    columns that are free, ≤ 0 unstable, infinite where none is free.
+    `solved` (n,) a rest point was found (curvature: to the tolerance); `rate_per_second` (n,) slowest settling rate of
+    the columns that are free, ≤ 0 unstable, infinite where none is free.
     """
 
     w_volts: np.ndarray
@@ -52,9 +62,10 @@ def solve_batch(
     """Rest points of n solves that share their active rows and columns; each is bit-identical to the same solve alone.
 
     `conductance_a`, `conductance_b` (m, C): the active rows, all columns, siemens at 0.2 V and at this moment.
-    `active_columns` (k,) int64: the others are grounded. `u_volts` (n, m) behind `g_in_siemens`. `compensation_siemens` (m,).
-    `feedback_siemens` (k,), `bias_amps` (n, k), `offset_volts` (k,). `a0` may be infinite; `w_max_volts` is finite.
-    `constraint`: RAIL, RECTIFIER or UNCONSTRAINED. `curvature`: bool. A column without any conductance at its input stays at 0 V.
+    `active_columns` (k,) int64: the others are grounded. `u_volts` (n, m) behind `g_in_siemens`.
+    `compensation_siemens` (m,), `feedback_siemens` (k,), `bias_amps` (n, k), `offset_volts` (k,).
+    `a0` may be infinite; `w_max_volts` is finite. `constraint`: RAIL, RECTIFIER or UNCONSTRAINED. `curvature`: bool.
+    All arrays C-contiguous. A column without any conductance at its input stays at 0 V.
     """
     m, columns = conductance_a.shape
     n, k = u_volts.shape[0], active_columns.size
@@ -75,14 +86,14 @@ def solve_batch(
         for j in range(k):
             a[i, j] = conductance_a[i, active_columns[j]]
             b[i, j] = conductance_b[i, active_columns[j]]
-    network = _new_network(k)
+    network = new_network(k)
     assemble(a, b, inverse_sum, feedback_siemens, network)
     reduce_network(network, rectifier, inverse_a0)
     if curvature:
         slope_a, bend_a = _tangent_coefficients(conductance_a)
         slope_b, bend_b = _tangent_coefficients(conductance_b)
         tangent_a, tangent_b, tangent_inverse_sum = np.empty((m, k)), np.empty((m, k)), np.empty(m)
-        tangent_network = _new_network(k)
+        tangent_network = new_network(k)
     source, v = np.empty(m), np.empty(m)
     column_source, q, p, force = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
     state, rated_state = np.zeros(k, dtype=np.int64), np.full(k, 2, dtype=np.int64)
@@ -134,7 +145,7 @@ def solve_batch(
 
 @njit(cache=True)
 def settled_fraction(rate_per_second, wait_seconds):
-    """The part of the rest point that an output starting from 0 V has reached: 1 − exp(−rate·t); 0 where it never settles."""
+    """The part of the rest point that an output from 0 V has reached: 1 − exp(−rate·t); 0 where it never settles."""
     if rate_per_second == math.inf:
         return 1.0
     if not rate_per_second > 0.0:
@@ -143,165 +154,20 @@ def settled_fraction(rate_per_second, wait_seconds):
 
 
 @njit(cache=True)
-def mvm(conductance, row_volts, curvature):
-    """Column currents (n, C) amps of one array's `conductance` (m, C) siemens at 0.2 V, with `row_volts` (n, m) straight on its rows
-    and every column at the virtual ground of its transimpedance amplifier."""
+def mvm(conductance, volts, curvature):
+    """Column currents (n, C) amps of one array: `volts` (n, m) straight on its rows, all columns at virtual ground.
+
+    `conductance` (m, C) siemens at 0.2 V, of the driven rows.
+    """
     m, columns = conductance.shape
-    n = row_volts.shape[0]
+    n = volts.shape[0]
     currents = np.zeros((n, columns))
     for s in range(n):
         for i in range(m):
-            volts = row_volts[s, i]
+            row = volts[s, i]
             for j in range(columns):
-                currents[s, j] += cell_current(conductance[i, j], volts) if curvature else conductance[i, j] * volts
+                currents[s, j] += cell_current(conductance[i, j], row) if curvature else conductance[i, j] * row
     return currents
-
-
-class Network(NamedTuple):
-    """The k×k matrices of one set of rows: Q and K (siemens), K⁻¹, the matrix M of the amplifiers' problem, and the columns that
-    have no conductance at their input. Filled by `assemble`, then `reduce_network`."""
-
-    q: np.ndarray
-    k: np.ndarray
-    inverse_k: np.ndarray
-    m: np.ndarray
-    dead: np.ndarray
-
-
-@njit(cache=True)
-def _new_network(k):
-    return Network(np.empty((k, k)), np.empty((k, k)), np.empty((k, k)), np.empty((k, k)), np.zeros(k, dtype=np.bool_))
-
-
-@njit(cache=True)
-def assemble(a, b, inverse_sum, feedback_siemens, network):
-    """Q and K from conductances `a`, `b` (m, k) of the active cells and `inverse_sum` (m,), one pass over the rows."""
-    m, k = a.shape
-    big_q, big_k = network.q, network.k
-    big_q[:] = 0.0
-    big_k[:] = 0.0
-    for i in range(m):
-        for j in range(k):
-            weight = b[i, j] * inverse_sum[i]
-            for other in range(k):
-                big_q[j, other] += weight * a[i, other]
-            for other in range(k):
-                big_k[j, other] -= weight * b[i, other]
-            big_k[j, j] += b[i, j]
-    for j in range(k):
-        big_q[j, j] += feedback_siemens[j]
-        big_k[j, j] += feedback_siemens[j]
-
-
-@njit(cache=True)
-def reduce_network(network, rectifier, inverse_a0):
-    """K⁻¹ and M: rail F = c − Vos + w/A0 gives M = K⁻¹Q + 1/A0; rectifier F = the column's own current gives M = Q + K/A0."""
-    big_q, big_k, inverse, matrix, dead = network.q, network.k, network.inverse_k, network.m, network.dead
-    k = big_q.shape[0]
-    for j in range(k):
-        dead[j] = big_k[j, j] <= 0.0
-        if dead[j]:
-            big_k[j, j] = 1.0
-    if rectifier:
-        for j in range(k):
-            for other in range(k):
-                matrix[j, other] = big_q[j, other] + big_k[j, other] * inverse_a0
-    else:
-        _invert(big_k, inverse)
-        for j in range(k):
-            for other in range(k):
-                matrix[j, other] = 0.0
-            for inner in range(k):
-                for other in range(k):
-                    matrix[j, other] += inverse[j, inner] * big_q[inner, other]
-            matrix[j, j] += inverse_a0
-    for j in range(k):
-        if dead[j]:
-            matrix[j, :] = 0.0
-            matrix[j, j] = 1.0
-
-
-@njit(cache=True)
-def _invert(matrix, inverse):
-    """Gauss–Jordan without pivoting: K is a diagonally dominant M-matrix."""
-    k = matrix.shape[0]
-    inverse[:] = matrix
-    for p in range(k):
-        reciprocal = 1.0 / inverse[p, p]
-        inverse[p, p] = 1.0
-        for j in range(k):
-            inverse[p, j] *= reciprocal
-        for i in range(k):
-            if i != p:
-                factor = inverse[i, p]
-                inverse[i, p] = 0.0
-                for j in range(k):
-                    inverse[i, j] -= factor * inverse[p, j]
-
-
-@njit(cache=True)
-def column_input(b, inverse_sum, source, column_source, q):
-    """q (k,) amps: what rows driven by `source` (m,) amps and columns by `column_source` (k,) amps put into the columns at w = c = 0."""
-    m, k = b.shape
-    q[:] = column_source
-    for i in range(m):
-        volts = source[i] * inverse_sum[i]
-        for j in range(k):
-            q[j] += b[i, j] * volts
-
-
-@njit(cache=True)
-def amplifier_input(network, q, offset_volts, rectifier, p):
-    """p (k,) of the box problem F = M w + p, from q (k,) amps."""
-    k = q.size
-    for j in range(k):
-        if network.dead[j]:
-            p[j] = 0.0
-        elif rectifier:
-            p[j] = q[j]
-            for other in range(k):
-                p[j] -= network.k[j, other] * offset_volts[other]
-        else:
-            p[j] = -offset_volts[j]
-            for other in range(k):
-                p[j] += network.inverse_k[j, other] * q[other]
-
-
-@njit(cache=True)
-def column_volts(network, q, offset_volts, inverse_a0, rectifier, state, w, c):
-    """Set the column nodes c (k,) that belong to w (k,); returns the largest change of one, in volts."""
-    k = w.size
-    change = 0.0
-    for j in range(k):
-        if network.dead[j]:
-            volts = 0.0
-        elif rectifier or state[j] == FREE:
-            volts = offset_volts[j] - w[j] * inverse_a0
-        else:
-            volts = 0.0
-            for other in range(k):
-                current = q[other]
-                for inner in range(k):
-                    current += network.q[other, inner] * w[inner]
-                volts += network.inverse_k[j, other] * current
-        change = max(change, abs(volts - c[j]))
-        c[j] = volts
-    return change
-
-
-@njit(cache=True)
-def row_volts(a, b, inverse_sum, source, w, c, v):
-    """Set the row nodes v (m,) that belong to w and c (k,); returns the largest change of one, in volts."""
-    m, k = a.shape
-    change = 0.0
-    for i in range(m):
-        current = source[i]
-        for j in range(k):
-            current += a[i, j] * w[j] + b[i, j] * c[j]
-        volts = current * inverse_sum[i]
-        change = max(change, abs(volts - v[i]))
-        v[i] = volts
-    return change
 
 
 @njit(cache=True)
@@ -321,7 +187,7 @@ def _residual(a, b, inverse_sum, source, column_source, feedback_siemens, w, c, 
 
 @njit(cache=True)
 def _refine(network, residual, offset_volts, inverse_a0, rectifier, lower, upper, state, w, c, force):
-    """One step of iterative refinement on the free columns: the answer is good to cond(X), not cond(X)², where the fit is good."""
+    """One step of iterative refinement on the free columns: with a good fit the error is of cond(X), not cond(X)²."""
     k = w.size
     correction = np.zeros(k)
     for j in range(k):
@@ -393,35 +259,3 @@ def _linearise(
             tangent_a[i, j] = slope_a[i, column] + bend_a[i, column] * volts_a * volts_a
             tangent_b[i, j] = slope_b[i, column] + curved_b
             column_source[j] += curved_b * volts_b * (2.0 / 3.0)
-
-
-@njit(cache=True)
-def settling_rate(network, state, rectifier, gbw_hertz):
-    """2π·GBW times the smallest real part of the loop matrix of the free columns, per second; infinite where none is free.
-
-    dw/dt = −2π·GBW (c − Vos + w/A0). Rail: blocked inputs float, so the free part of M rules; rectifier: they are held, so K⁻¹M of
-    the free columns alone does.
-    """
-    k = state.size
-    free = np.empty(k, dtype=np.int64)
-    size = 0
-    for j in range(k):
-        if state[j] == FREE and not network.dead[j]:
-            free[size] = j
-            size += 1
-    if size == 0:
-        return np.inf
-    loop = np.empty((size, size))
-    held = np.empty((size, size))
-    column, scales = np.empty(size), np.empty(size)
-    for other in range(size):
-        for j in range(size):
-            column[j] = network.m[free[j], free[other]]
-        if rectifier:
-            for j in range(size):
-                for inner in range(size):
-                    held[j, inner] = network.k[free[j], free[inner]]
-            solve_linear(held, column, size, scales)
-        loop[:, other] = column
-    smallest = smallest_real_part(loop)
-    return 2.0 * math.pi * gbw_hertz * smallest if smallest == smallest else 0.0

@@ -6,7 +6,7 @@ write error σ = max(0, 4.782 - 0.009107 G) µS, 50…225 µS: Milo, IRPS and IE
 
 * SET (and FORM) grows the filament in exponential steps until the transistor limits it, so the last step overshoots the
   compliance by an exponential amount of mean σ(G); a cell at or above the compliance does nothing. A bit-line
-  amplitude below 1.2 V reaches only part of the compliance: it saturates exponentially from 0.4 V.
+  amplitude scales what the compliance allows: nothing at 0.5 V, all of it at 1.2 V, 6 % more at most.
 * RESET falls towards an equilibrium that is linear in the source-line amplitude: 225 µS at 0.6 V, 3 µS at 1.8 V,
   beyond that further overdrive; a pulse leaves an exponential share (mean 15 %) of the distance, never passing
   the cell's HRS. The transistor passes at most gate - threshold.
@@ -37,14 +37,14 @@ RESET_REMAINING = 0.15
 RESET_FAILURE = 0.10
 HRS_CYCLE_SPREAD = 0.12
 WIDTH_VOLTS_PER_DECADE = 0.060
-_RAMP_START_VOLTS, _RAMP_VOLTS = 0.4, 0.2
+_RAMP_START_VOLTS, _RAMP_VOLTS = 0.5, 0.25
 _RAMP_NORM = 1.0 - math.exp(-(1.2 - _RAMP_START_VOLTS) / _RAMP_VOLTS)
 _TICK_SECONDS = 1e-7
 
 
 @njit(cache=True)
 def set_reach(amplitude_volts):
-    """Share of the compliance that a bit-line amplitude (1 µs) reaches: 0 below 0.4 V, 1 at 1.2 V, at most 1.019."""
+    """Share of the compliance that a bit-line amplitude (1 µs) reaches: 0 below 0.5 V, 1 at 1.2 V, at most 1.065."""
     if amplitude_volts <= _RAMP_START_VOLTS:
         return 0.0
     return (1.0 - math.exp((_RAMP_START_VOLTS - amplitude_volts) / _RAMP_VOLTS)) / _RAMP_NORM
@@ -59,19 +59,15 @@ def _set_landing(laws, threshold_volts, amplitude_volts, gate_volts, key):
 
 
 @njit(cache=True)
-def _reset_landing(laws, hrs_siemens, volts, conductance, key):
-    """Where a RESET of effective amplitude `volts` takes a cell of `conductance` (siemens)."""
+def _reset_landing(laws, volts, conductance, key):
+    """Where a RESET of effective amplitude `volts` would take a cell of `conductance` (siemens) that has no HRS."""
     equilibrium = RESET_START_SIEMENS - RESET_SIEMENS_PER_VOLT * (volts - RESET_START_VOLTS)
-    if equilibrium >= conductance:
-        return conductance
-    hrs, remaining = hrs_siemens, 0.0
+    remaining = 0.0
     if laws.stochastic:
         if uniform(derive(key, 1)) < RESET_FAILURE:
             return conductance
-        hrs *= math.exp(HRS_CYCLE_SPREAD * normal(derive(key, 2)))
         remaining = exponential(derive(key, 0)) * RESET_REMAINING
-    landing = max(equilibrium + remaining * (conductance - equilibrium), hrs)
-    return min(landing, conductance)
+    return equilibrium + remaining * (conductance - equilibrium)
 
 
 @njit(cache=True)
@@ -81,7 +77,8 @@ def pulse_cells(laws, hardware, state, cells, polarity, amplitude_volts, gate_vo
         cell = cells[i]
         key = derive(hardware.pulse_key[cell], state.pulse_count[cell])
         state.pulse_count[cell] += 1
-        if hardware.response[cell] == 0.0:
+        response = hardware.response[cell]
+        if response == 0.0:
             continue
         volts = amplitude_volts[i] + WIDTH_VOLTS_PER_DECADE * math.log10(width_seconds[i] * 1e6)
         threshold_volts = hardware.threshold_volts[cell]
@@ -91,9 +88,13 @@ def pulse_cells(laws, hardware, state, cells, polarity, amplitude_volts, gate_vo
         if polarity[i] == RESET:
             if not state.formed[cell]:
                 continue
+            hrs = hardware.hrs_siemens[cell]
+            if laws.stochastic:
+                hrs *= math.exp(HRS_CYCLE_SPREAD * normal(derive(key, 2)))
             volts = min(volts, gate_volts[i] - threshold_volts) - hardware.reset_offset_volts[cell]
-            landing = _reset_landing(laws, hardware.hrs_siemens[cell], volts, conductance, key)
-            if landing >= conductance:
+            landing = _reset_landing(laws, volts, conductance, key)
+            after = max(conductance + response * (landing - conductance), hrs)
+            if after >= conductance:
                 continue
         else:
             compliance, landing = _set_landing(laws, threshold_volts, volts, gate_volts[i], key)
@@ -103,6 +104,7 @@ def pulse_cells(laws, hardware, state, cells, polarity, amplitude_volts, gate_vo
                 if volts < hardware.forming_volts[cell]:
                     continue
                 state.formed[cell] = True
-        state.conductance_siemens[cell] = conductance + hardware.response[cell] * (landing - conductance)
+            after = conductance + response * (landing - conductance)
+        state.conductance_siemens[cell] = after
         state.relaxation[cell] = hardware.relaxation_scale[cell] * normal(derive(key, 3))
         state.moved_tick[cell] = start_tick[i] + np.int64(width_seconds[i] / _TICK_SECONDS + 0.5)

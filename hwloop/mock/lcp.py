@@ -1,10 +1,11 @@
 """The rest point of amplifiers with limits, as a box linear complementarity problem, solved exactly.
 
-Find lower ≤ w ≤ upper with F = M w + p such that F_j = 0 where w_j is inside, F_j ≥ 0 where it is at the lower bound and F_j ≤ 0 at the upper one.
+Find lower ≤ w ≤ upper with F = M w + p such that F_j = 0 where w_j is inside, F_j ≥ 0 where it is at the lower bound
+and F_j ≤ 0 where it is at the upper one.
 Two methods in turn, both exact and finite:
 * block principal pivoting (Kostreva 1978; Júdice and Pires 1994): a few k×k solves, the normal case;
-* Lemke's complementary pivoting (Lemke 1965) with the lexicographic rule, where the first meets a singular set or goes round.
-  As the box is bounded its path has no end but a solution, whatever M is.
+* Lemke's complementary pivoting (Lemke 1965) with the lexicographic rule, where the first meets a singular set or goes
+  round. As the box is bounded its path has no end but a solution, whatever M is.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def solve_box_lcp(matrix, vector, lower, upper, state, w):
     """Solve the box LCP; True when solved.
 
     `matrix` (k, k) is M, `vector` (k,) is p, `lower` < `upper` are finite and common to all entries.
-    `state` (k,) int64 is the first guess (all FREE will do) and becomes AT_LOWER, FREE or AT_UPPER of the solution `w` (k,).
+    `state` (k,) int64 is the first guess (all FREE will do) and becomes AT_LOWER, FREE or AT_UPPER for the result
+    `w` (k,).
     """
     k = vector.size
     work_matrix = np.empty((k, k))
@@ -120,7 +122,7 @@ def solve_box_lcp(matrix, vector, lower, upper, state, w):
         for j in range(k - 1, -1, -1):
             if wanted[j] != state[j]:
                 state[j] = wanted[j]
-                if chances < 0:  # one at a time, the largest index first: Murty's rule, which cannot go round for a P-matrix
+                if chances < 0:  # one at a time, largest index first: Murty's rule, which ends for every P-matrix
                     break
     for attempt in range(_COVERS):
         if _lemke(matrix, vector, lower, upper, attempt, state, w):
@@ -130,7 +132,7 @@ def solve_box_lcp(matrix, vector, lower, upper, state, w):
 
 @njit(cache=True)
 def _violations(matrix, vector, lower, upper, state, w, wanted):
-    """Number of entries on the wrong side, and in `wanted` the state that each should have; rounding is not a violation."""
+    """Number of entries on the wrong side; `wanted` is the state each should have. Rounding is not a violation."""
     k = vector.size
     w_rounding = 0.0
     for j in range(k):
@@ -152,7 +154,7 @@ def _violations(matrix, vector, lower, upper, state, w, wanted):
                 term = matrix[j, other] * w[other]
                 force += term
                 size += abs(term)
-            if (state[j] == AT_LOWER and force < -_ROUNDING * size) or (state[j] == AT_UPPER and force > _ROUNDING * size):
+            if state[j] * force > _ROUNDING * size:  # pushed off its stop
                 wanted[j] = FREE
         if wanted[j] != state[j]:
             count += 1
@@ -161,11 +163,11 @@ def _violations(matrix, vector, lower, upper, state, w, wanted):
 
 @njit(cache=True)
 def _lemke(matrix, vector, lower, upper, attempt, state, w):
-    """Follow the solution of F + t d from large t, where w = lower, down to t = 0; arguments and result as `solve_box_lcp`.
+    """Follow the solution for F + t d from large t, where w = lower, down to t = 0; else as `solve_box_lcp`.
 
     Unknowns in units of the box: z = (w − lower)/span and the force λ of the upper stop, against slacks y of both rows:
-    y1 = M z + p + λ + t d, y2 = 1 − z. Tableau columns: y (2k), z and λ (2k), t, right-hand side. d > 0 is all ones in the
-    first `attempt`; any d will do, and another path is free of the ties on which rounding may have broken the one before.
+    y1 = M z + p + λ + t d, y2 = 1 − z. Tableau columns: y (2k), z and λ (2k), t, right-hand side. d > 0 is all ones in
+    the first `attempt`; any d will do, and another path is free of the ties on which rounding broke the one before.
     """
     k = vector.size
     rows = 2 * k
@@ -248,7 +250,7 @@ def _pivot(tableau, row, column):
 
 @njit(cache=True)
 def _lexicographic_row(tableau, column, rows, basis, t_column):
-    """The row that leaves: smallest ratio, ties broken by the columns of the basis inverse, so that no basis returns; −1 if none."""
+    """The row that leaves, −1 if none: least ratio, ties broken by the basis inverse so that no basis returns."""
     best = -1
     for row in range(rows):
         if tableau[row, column] <= 1e-12:

@@ -27,15 +27,14 @@ def draw_convergence(curves: Sequence[Convergence]) -> Figure:
     for name, colour, line, series in styles:
         mean = np.mean(series, axis=0) if len({len(values) for values in series}) == 1 else None
         single = len(series) == 1
-        for values in series:
+        for values in () if single else series:
             iterations = np.arange(1, len(values) + 1)
-            if not single:
-                axes.plot(iterations, values, color=colour, linestyle=line, linewidth=0.8, alpha=0.45)
+            axes.plot(iterations, values, color=colour, linestyle=line, linewidth=0.8, alpha=0.45)
         if mean is not None:
-            label = f"{name}, {mean[-1]:.4f} at the end" if single else f"{name}, mean {mean[-1]:.4f} at the end"
+            label = f"{name}, {'' if single else 'mean '}{mean[-1]:.4f} at the end"
+            iterations = np.arange(1, len(mean) + 1)
             axes.plot(
-                np.arange(1, len(mean) + 1), mean, color=colour, linestyle=line, linewidth=2.0, marker="o", markersize=4,
-                label=label,
+                iterations, mean, color=colour, linestyle=line, linewidth=2.0, marker="o", markersize=4, label=label
             )
         else:
             axes.plot([], [], color=colour, linestyle=line, label=name)  # runs of unequal length have no mean

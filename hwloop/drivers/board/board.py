@@ -12,7 +12,7 @@ from hwloop.drivers.board.counters import BoardCounters
 from hwloop.drivers.board.packing import FramePacker, pack_cells
 from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.board.solving import SolveGroup, SolveOutputs, pack_products, pack_solves, unpack_answers
-from hwloop.drivers.cells import FORM, CellPulses, CellReads
+from hwloop.drivers.cells import CellPulses, CellReads, Polarity
 from hwloop.errors import DeviceError, LinkError, WireVersionError
 from hwloop.link import protocol as wire
 from hwloop.link.link import Link, Request
@@ -165,7 +165,7 @@ class Board:
         self._exchange([(Command.WAIT, wire.WaitRequest(chunk).pack()) for chunk in chunks], 1, 4)
 
     def _pulse_frames(self, pulses: CellPulses) -> tuple[list[bytes], int]:
-        forming = pulses.polarity == FORM
+        forming = pulses.polarity == Polarity.FORM
         amplitude = np.where(
             forming, self.scales.amplitude_codes(np.where(forming, pulses.amplitude_volts, 0.0), True),
             self.scales.amplitude_codes(np.where(forming, 0.0, pulses.amplitude_volts), False),
@@ -176,15 +176,19 @@ class Board:
         array, row = np.divmod(array_row, self.rows)
         packer = FramePacker(self.describe.max_frame_bytes)
         payload_bytes = 0
-        for kind in np.unique(array * 4 + pulses.polarity):
-            chosen = np.flatnonzero(array * 4 + pulses.polarity == kind)
+        kinds = (width_ticks * 2 + array) * 4 + pulses.polarity
+        for kind in np.unique(kinds):
+            chosen = np.flatnonzero(kinds == kind)
             for part, target in _by_common_code(chosen, amplitude, gate):
                 code = {Target.GATE: gate, Target.AMPLITUDE: amplitude, Target.COMMON: None}[target]
                 keys = (column[part], gate[part], row[part]) if target == Target.GATE else (column[part], row[part])
                 part = part[np.lexsort(keys)]
                 section = pack_cells(row[part], column[part], self.columns, None if code is None else code[part], target)
                 first = part[0]
-                fixed = (int(kind) // 4, int(kind) % 4, section.layout, int(target), width_ticks, int(amplitude[first]), int(gate[first]))
+                fixed = (
+                    int(array[first]), int(pulses.polarity[first]), section.layout, int(target), int(width_ticks[first]),
+                    int(amplitude[first]), int(gate[first]),
+                )
                 packer.add(section, lambda count, fixed=fixed: wire.PulseSection(*fixed, count).pack())
                 payload_bytes += section.words.nbytes
         return [frame.payload for frame in packer.frames()], payload_bytes

@@ -34,9 +34,9 @@ class Scales:
         """Volts of one gate code."""
         return self.describe.gate_full_scale_microvolts * 1e-6 / 65536
 
-    def width_ticks(self, seconds: float) -> int:
-        """Pulse width in ticks of 0.1 µs."""
-        return int(_codes(seconds, 1 / wire.TICK_HERTZ, 1, self.describe.width_ticks_limit, "pulse width", "s"))
+    def width_ticks(self, seconds: np.ndarray) -> np.ndarray:
+        """Pulse widths in ticks of 0.1 µs."""
+        return _codes(seconds, 1 / wire.TICK_HERTZ, 1, self.describe.width_ticks_limit, "pulse width", "s")
 
     def siemens_from_read_codes(self, codes: np.ndarray, tia_range: int) -> np.ndarray:
         """Conductance at the read voltage from unipolar TIA codes."""

@@ -159,4 +159,6 @@ def test_picture_is_written_once(tmp_path):
     np.testing.assert_allclose(image.load_photograph(path).pixels, pixels, atol=0.5 / 255 + 1e-9)
     with pytest.raises(UsageError, match="exists"):
         image.write_picture(path, pixels)
+    with pytest.raises(UsageError, match="allowed .png"):
+        image.write_picture(tmp_path / "out.jpg", pixels)
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.png"]

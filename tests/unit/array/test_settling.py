@@ -53,7 +53,8 @@ def test_a_column_without_conductance_is_left_out():
     a = rng.uniform(3e-6, 225e-6, (1, 10, 3))
     with_empty = np.concatenate([a[:, :, :1], np.zeros((1, 10, 1)), a[:, :, 1:]], axis=2)
     alone = settling_rate_per_second(a, a, 5e-3, np.zeros((1, 3)), GBW_HERTZ)
-    np.testing.assert_allclose(settling_rate_per_second(with_empty, with_empty, 5e-3, np.zeros((1, 4)), GBW_HERTZ), alone)
+    beside = settling_rate_per_second(with_empty, with_empty, 5e-3, np.zeros((1, 4)), GBW_HERTZ)
+    np.testing.assert_allclose(beside, alone)
     nothing = np.zeros((1, 10, 2))
     assert settling_rate_per_second(nothing, nothing, 5e-3, np.zeros((1, 2)), GBW_HERTZ)[0] == math.inf
 

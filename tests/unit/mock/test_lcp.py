@@ -38,8 +38,8 @@ def test_every_matrix_has_a_solution_in_a_box(kind, solver):
         matrix, vector = rng.standard_normal((k, k)), rng.standard_normal(k)
         half = matrix[:, : max(1, k // 2)]
         matrix = {
-            "general": matrix, "definite": matrix @ matrix.T, "rank-deficient": half @ half.T, "negative": -matrix @ matrix.T,
-            "zero": 0.0 * matrix, "ties": np.round(matrix),
+            "general": matrix, "definite": matrix @ matrix.T, "rank-deficient": half @ half.T,
+            "negative": -matrix @ matrix.T, "zero": 0.0 * matrix, "ties": np.round(matrix),
         }[kind]  # fmt: skip
         vector = np.round(vector) if kind == "ties" else vector
         lower, upper = (0.0, 0.7) if trial % 2 else (-1.0, 1.0)

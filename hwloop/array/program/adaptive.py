@@ -1,0 +1,118 @@
+"""Adaptive write-verify: first pulse from the gate and RESET curves, then from what each cell was seen to do.
+
+Every pulse overshoots its base by an exponential amount, so the base is aimed below the target, where the landing
+meets the window with good odds; a cell that lands too high gets a RESET, one too low a SET, both in one exchange.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hwloop.array.program.common import (
+    MAX_GATE_VOLTS,
+    MAX_RESET_VOLTS,
+    RESET_GATE_VOLTS,
+    SET_VOLTS,
+    Outcome,
+    ProgramResult,
+    Verify,
+    WriteVerify,
+)
+from hwloop.array.program.curves import GateCurve, ResetCurve
+from hwloop.array.program.model import CellModel
+from hwloop.array.program.port import Polarity, ProgrammingPort
+
+
+@dataclass(frozen=True)
+class AdaptiveSettings:
+    """Curves of a nominal cell, and how boldly to aim."""
+
+    verify: Verify = field(default_factory=Verify)
+    gate_curve: GateCurve = field(default_factory=GateCurve)
+    reset_curve: ResetCurve = field(default_factory=ResetCurve)
+    max_steps: int = 16
+    gate_step_volts: float = 0.005          # gates are rounded to this, so that cells of a row may share a row pulse
+    reading_noise_siemens: float = 0.3e-6   # of one verify reading, with
+    reading_noise_share: float = 0.004      # this share of the conductance added in square
+    aim_overshoots: float = 1.2             # the base lies this many mean overshoots below the target, if the window is
+    aim_spreads: float = 0.7                # wide enough, and keeps this many spreads of the cell off its lower edge
+    patience: int = 5                       # pulses in a row without any response before a cell is given up
+
+    @staticmethod
+    def ideal(tolerance_siemens: float) -> AdaptiveSettings:
+        """For cells without any effect, down to HRS = 0: pulses land where they are aimed, so nothing is allowed for."""
+        return AdaptiveSettings(
+            verify=Verify(
+                tolerance_siemens, spread_siemens=0.25 * tolerance_siemens, guard_siemens=0.0, hrs_target_siemens=0.0,
+                hrs_accept_siemens=tolerance_siemens, averages=1, sub_averages=1,
+            ),
+            gate_curve=GateCurve(overshoot_siemens=0.0, overshoot_slope=0.0, spread_siemens=0.0),
+            reset_curve=ResetCurve(remaining=0.0, spread_siemens=0.0),
+            gate_step_volts=0.0, reading_noise_siemens=0.1 * tolerance_siemens, reading_noise_share=0.0,
+        )
+
+
+def program(
+    port: ProgrammingPort, cells: np.ndarray, target_siemens: np.ndarray, settings: AdaptiveSettings | None = None,
+    model: CellModel | None = None,
+) -> ProgramResult:
+    """Program `cells` (n,) to `target_siemens` (n,). Raises UnformedError, LimitError and UsageError as WriteVerify.
+
+    Keep one `model` (`new_model`) for all calls on one chip, so that later rounds start from what was learned.
+    """
+    settings = settings or AdaptiveSettings()
+    run = WriteVerify(port, cells, target_siemens, settings.verify)
+    if model is None:
+        model = new_model(int(run.cells.max(initial=0)) + 1, settings)
+    silent = np.zeros(run.cells.size, np.int64)
+    for _ in range(settings.max_steps):
+        index = run.open
+        below = run.conductance_siemens[index] < run.low_siemens[index]
+        above = run.conductance_siemens[index] > run.high_siemens[index]
+        index, polarity = index[below | above], np.where(below, Polarity.SET, Polarity.RESET)[below | above]
+        if not run.open.size:
+            break
+        base, volts, overshoot = _aim(run, index, polarity, settings, model)
+        before = run.conductance_siemens[index]
+        run.step(
+            index, polarity, np.where(polarity == Polarity.SET, SET_VOLTS, volts),
+            np.where(polarity == Polarity.SET, volts, RESET_GATE_VOLTS),
+        )
+        after = run.conductance_siemens[index]
+        noise = np.hypot(settings.reading_noise_siemens, settings.reading_noise_share * after)
+        model.learn(polarity, run.cells[index], base, overshoot, before, after, noise)
+        silent[index] = np.where(np.abs(after - before) > 2 * noise, 0, silent[index] + 1)
+        run.raise_if_unformed()
+        tired = index[silent[index] >= settings.patience]
+        run.give_up(tired[run.outcome[tired] == Outcome.OPEN], Outcome.NO_RESPONSE)
+    return run.finish()
+
+
+def new_model(size: int, settings: AdaptiveSettings) -> CellModel:
+    """A model of `size` cells of which nothing is known yet."""
+    return CellModel(size, (settings.gate_curve.spread_siemens, settings.reset_curve.spread_siemens))
+
+
+def _aim(
+    run: WriteVerify, index: np.ndarray, polarity: np.ndarray, settings: AdaptiveSettings, model: CellModel
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nominal base (siemens), voltage for it (SET: gate, RESET: amplitude) and mean overshoot (siemens), all (n,)."""
+    cells, now, target = run.cells[index], run.conductance_siemens[index], run.target_siemens[index]
+    gate_curve, reset_curve, half_width = settings.gate_curve, settings.reset_curve, settings.verify.half_width_siemens
+    is_set, response = polarity == Polarity.SET, model.response[cells]
+    way = np.abs(now - target) + half_width
+    overshoot = response * np.where(is_set, gate_curve.overshoot(target), reset_curve.remaining * way)
+    room = np.maximum(half_width - settings.aim_spreads * model.base_spread(polarity, cells), 0.0)
+    edge = target - np.minimum(settings.aim_overshoots * overshoot, room)
+    base = now + (edge - now) / response - model.offset_siemens[polarity, cells]
+    gate = gate_curve.volts(base)
+    if settings.gate_step_volts > 0:
+        gate = np.round(gate / settings.gate_step_volts) * settings.gate_step_volts
+    gate = np.clip(gate, gate_curve.threshold_volts, MAX_GATE_VOLTS)
+    amplitude = np.clip(reset_curve.volts(base), reset_curve.start_volts, MAX_RESET_VOLTS)
+    amplitude[run.hrs[index]] = MAX_RESET_VOLTS
+    base = np.where(is_set, gate_curve.base(gate), reset_curve.base(amplitude))
+    overshoot = np.where(is_set, gate_curve.overshoot(base), reset_curve.remaining * np.maximum(now - base, 0.0))
+    return base, np.where(is_set, gate, amplitude), overshoot
