@@ -42,7 +42,7 @@ class AdaptiveSettings:
 
     @staticmethod
     def ideal(tolerance_siemens: float) -> AdaptiveSettings:
-        """For cells without any effect, down to HRS = 0: pulses land where they are aimed, so nothing is allowed for."""
+        """For cells without any effect, down to HRS = 0: pulses land where they are aimed."""
         return AdaptiveSettings(
             verify=Verify(
                 tolerance_siemens, spread_siemens=0.25 * tolerance_siemens, guard_siemens=0.0, hrs_target_siemens=0.0,
@@ -69,11 +69,11 @@ def program(
     silent = np.zeros(run.cells.size, np.int64)
     for _ in range(settings.max_steps):
         index = run.open
+        if not index.size:
+            break
         below = run.conductance_siemens[index] < run.low_siemens[index]
         above = run.conductance_siemens[index] > run.high_siemens[index]
         index, polarity = index[below | above], np.where(below, Polarity.SET, Polarity.RESET)[below | above]
-        if not run.open.size:
-            break
         base, volts, overshoot = _aim(run, index, polarity, settings, model)
         before = run.conductance_siemens[index]
         run.step(
@@ -82,8 +82,13 @@ def program(
         )
         after = run.conductance_siemens[index]
         noise = np.hypot(settings.reading_noise_siemens, settings.reading_noise_share * after)
-        model.learn(polarity, run.cells[index], base, overshoot, before, after, noise)
-        silent[index] = np.where(np.abs(after - before) > 2 * noise, 0, silent[index] + 1)
+        moved = np.abs(after - before) > 2 * noise
+        # HRS ends a RESET early, so what lands there says nothing about the equilibrium.
+        at_hrs = run.hrs[index] | (moved & (after < 2 * settings.verify.hrs_accept_siemens))
+        told = (polarity == Polarity.SET) | ~at_hrs
+        pulsed = (polarity, run.cells[index], base, overshoot, before, after, noise)
+        model.learn(*(values[told] for values in pulsed))
+        silent[index] = np.where(moved, 0, silent[index] + 1)
         run.raise_if_unformed()
         tired = index[silent[index] >= settings.patience]
         run.give_up(tired[run.outcome[tired] == Outcome.OPEN], Outcome.NO_RESPONSE)

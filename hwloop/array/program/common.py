@@ -128,7 +128,10 @@ class WriteVerify:
         return np.flatnonzero(self.outcome == Outcome.OPEN)
 
     def step(self, index: np.ndarray, polarity, amplitude_volts, gate_volts) -> None:
-        """Pulse the cells of `index` (n,) once each (other arguments (n,) or scalars) and verify all open cells."""
+        """Pulse the cells of `index` (n,) once each (other arguments (n,) or scalars) and verify all open cells.
+
+        An empty `index` reads once more: for cells that were inside their window but not steady.
+        """
         pulses = CellPulses(
             self.cells[index], *(
                 np.broadcast_to(np.asarray(values), index.shape)
@@ -139,7 +142,7 @@ class WriteVerify:
         self._set_pulses[index] += pulses.polarity == Polarity.SET
         self._row_pulses += row_pulses(pulses, self._port.columns).count
         self.steps += 1
-        self._exchange(pulses, self.open, self.low_siemens, self.high_siemens)
+        self._exchange(pulses if index.size else None, self.open, self.low_siemens, self.high_siemens)
 
     def give_up(self, index: np.ndarray, outcome: Outcome) -> None:
         """End the cells of `index` (n,): saturated and pristine ones by their own name, the others as `outcome`."""

@@ -37,9 +37,9 @@ class CellModel:
 
         The landing is base + offset + an exponential overshoot, so it bounds the offset from above.
         """
+        self._learn_response(polarity, cells, base + overshoot - before, after - before, overshoot + noise)
         offset, variance = self.offset_siemens[polarity, cells], self.variance[polarity, cells]
         prior = self._prior[polarity]
-        self._learn_response(polarity, cells, base + offset + overshoot - before, after - before, overshoot + noise)
         known = self.response[cells] == 1.0         # a slow cell stops short of where it would land
         still = np.abs(after - before) < 2 * noise
         observed = after - base
@@ -65,6 +65,8 @@ class CellModel:
         response = self.response[cells]
         share_so_far = np.where(response < 1.0, 0.5 * (response + share), share)
         self.response[cells[slow]] = share_so_far[slow]
+        newly = cells[slow & (response == 1.0)]     # what it taught so far was taken for a normal cell's
+        self.offset_siemens[:, newly], self.variance[:, newly] = 0.0, self._prior[:, None]
         recovered = telling & (share > 0.9)
         self.response[cells[recovered]] = 1.0
 

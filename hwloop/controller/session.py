@@ -1,0 +1,131 @@
+"""One session with a rig: held, opened, and left grounded, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwloop import config, holders, rig, signals
+from hwloop.array.cellmap import CellMap
+from hwloop.array.chip import Chip, ProgramSettings
+from hwloop.array.ginv import GinvSolver, SolverSettings
+from hwloop.array.mapping import ConductanceRange
+from hwloop.config import RunSettings
+from hwloop.controller.counters import Counters, HostClock
+from hwloop.drivers.board import Board
+from hwloop.errors import HwloopError
+from hwloop.link.protocol import Constraint
+from hwloop.report import Report
+from hwloop.runlog.record import ConductanceMaps
+
+
+@dataclass
+class Session:
+    """An open board with its chip and solver. `counters()` is complete once the session has ended."""
+
+    settings: RunSettings
+    board: Board
+    chip: Chip
+    solver: GinvSolver
+    clock: HostClock
+    _mock: rig.MockProcess | None
+    _map_path: Path | None
+
+    def counters(self) -> Counters:
+        """What the run cost so far."""
+        mock_seconds = self._mock.cpu_seconds if self._mock else None
+        return Counters.of(self.board, self.chip, self.clock, mock_seconds)
+
+    def describe_board(self) -> dict[str, Any]:
+        """The board for a run file."""
+        identity = self.board.identity
+        return {
+            "name": self.board.name, "serial": identity.board_serial, "firmware_version": identity.firmware_version,
+            "wire_hash": identity.wire_hash, "analog_revision": identity.analog_revision,
+            "backend": self.settings.rig.board.backend, "port": self.board.link.transport.name,
+            "scales": {name: getattr(self.board.describe, name) for name in self.board.describe.__dataclass_fields__},
+        }
+
+    def describe_array(self) -> dict[str, Any]:
+        """The chip for a run file: size, serial number and the cells that are not used."""
+        return {
+            "serial": self.array_serial, "rows": self.chip.rows, "columns": self.chip.columns,
+            "bad_cells": {str(cell): status for cell, status in sorted(self.chip.map.status.items())},
+        }
+
+    @property
+    def array_serial(self) -> int:
+        """Serial number of the chip: what the board says, else what the rig says; 0 where neither knows."""
+        return self.board.identity.array_serial or self.settings.rig.array.serial or 0
+
+    def conductance_maps(self) -> ConductanceMaps:
+        """Both arrays as last read."""
+        a_siemens, b_siemens = self.chip.conductance_siemens.reshape(2, self.chip.rows, self.chip.columns).copy()
+        return ConductanceMaps(a_siemens, b_siemens)
+
+    def save_map(self) -> None:
+        """Keep the list of bad cells, where this rig keeps anything."""
+        if self._map_path is not None and (self.chip.map.status or self._map_path.exists()):
+            self.chip.map.save(self._map_path)
+
+
+@contextlib.contextmanager
+def open_session(settings: RunSettings, report: Report) -> Iterator[Session]:
+    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out.
+
+    Stop requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
+    """
+    key, exclusive = rig.holder_key(settings)
+    if rig.is_forgotten(settings):
+        start = "unformed" if settings.rig.board.pristine else "formed"
+        report.note(
+            f"simulated board {settings.rig.board.name}, {start} from its serial numbers and seed {settings.seed}; "
+            "it is forgotten at the end (--state PATH keeps one)"
+        )
+    with signals.deferred(), holders.hold(key, exclusive) as hold:
+        with rig.open_rig(settings, signals.check) as opened:
+            try:
+                with signals.shielded():
+                    opened.board.open()
+                session = _session(settings, opened)
+                yield session
+                session.save_map()
+            finally:
+                with signals.shielded():
+                    # A board that does not answer any more grounds itself: its dead-man.
+                    with contextlib.suppress(HwloopError):
+                        opened.board.safe()
+                    hold.acknowledge_safe()
+
+
+def _session(settings: RunSettings, opened: rig.OpenRig) -> Session:
+    board = opened.board
+    serial = board.identity.array_serial or settings.rig.array.serial or 0
+    map_path = rig.cell_map_path(settings, serial)
+    cell_map = CellMap(board.rows, board.columns)
+    if map_path is not None and map_path.exists():
+        cell_map.import_list(map_path)
+    chip = Chip(board, cell_map, program_settings(settings.rig.program))
+    solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
+    return Session(settings, board, chip, solver, HostClock(time.process_time, time.monotonic), opened.mock, map_path)
+
+
+def program_settings(program: config.ProgramConfig) -> ProgramSettings:
+    """[program] of a rig as the array layer takes it."""
+    return ProgramSettings(
+        strategy=program.strategy, tolerance=program.tolerance, averages=program.averages, max_steps=program.max_steps,
+        range=ConductanceRange(program.conductance_min_siemens, program.conductance_max_siemens),
+        hrs_accept_siemens=program.hrs_limit_siemens,
+    )
+
+
+def solver_settings(solver: config.SolverConfig) -> SolverSettings:
+    """[solver] of a rig as the array layer takes it."""
+    return SolverSettings(
+        constraint=Constraint[solver.constraint.upper()], averages=solver.averages, output_fraction=solver.output_fraction,
+        repeats=solver.repeats, auto_zero=solver.auto_zero,
+    )

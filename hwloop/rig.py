@@ -1,0 +1,131 @@
+"""From a rig's configuration to a board: a real one at its port, or a simulated one in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwloop.config import RunSettings
+from hwloop.drivers.board import Board
+from hwloop.errors import DeviceError
+from hwloop.holders import MOCK_KEY, port_key
+from hwloop.link.link import Link
+from hwloop.link.transport import SocketTransport, Transport, open_transport
+from hwloop.mock.bench_config import BenchConfig
+
+DEFAULT_SERIAL = 1
+# Loading the compiled kernels takes a second or two; a machine without them compiles for longer.
+MOCK_START_SECONDS = 120.0
+
+
+@dataclass
+class OpenRig:
+    """A board that was identified, and nothing more. `mock` is the process behind a simulated one."""
+
+    board: Board
+    mock: MockProcess | None
+
+
+class MockProcess:
+    """The simulated board of one rig: a process that ends when its socket does."""
+
+    def __init__(self, config: BenchConfig):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # A session of its own: Ctrl-C at the terminal is for the controller, which still needs the board to be safe.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hwloop.mock.serve", str(theirs.fileno()), config.to_json()],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
+            )
+        self.transport: Transport = SocketTransport(ours, f"simulated board {config.board_name}")
+        self.cpu_seconds: float | None = None
+
+    def close(self) -> None:
+        """Wait for the process, which ends by itself once the socket is closed; its CPU time is known afterwards."""
+        self.transport.close()
+        if self._process.returncode is None:
+            _, status, usage = os.wait4(self._process.pid, 0)
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu_seconds = usage.ru_utime + usage.ru_stime
+
+
+def bench_config(settings: RunSettings) -> BenchConfig:
+    """The simulated bench that a rig describes."""
+    board, environment = settings.rig.board, settings.rig.environment
+    return BenchConfig(
+        board_name=board.name,
+        board_serial=DEFAULT_SERIAL if board.serial is None else board.serial,
+        array_serial=DEFAULT_SERIAL if settings.rig.array.serial is None else settings.rig.array.serial,
+        seed=settings.seed,
+        preset=environment.preset,
+        off=environment.off,
+        temperature_celsius=environment.temperature_celsius,
+        temperature_drift_per_hour_celsius=environment.temperature_drift_per_hour_celsius,
+        pristine=board.pristine,
+        state=str(board.state) if board.state else "",
+    )
+
+
+def holder_key(settings: RunSettings) -> tuple[str, bool]:
+    """(key, exclusive) under which this rig's board is held: a real port by one program, private simulations by any."""
+    board = settings.rig.board
+    if board.backend == "real":
+        return port_key(board.port), True
+    return (f"state:{os.path.realpath(board.state)}", True) if board.state else (MOCK_KEY, False)
+
+
+def is_forgotten(settings: RunSettings) -> bool:
+    """Whether nothing of the chip outlives the run: a simulated board without a state file."""
+    return settings.rig.board.backend == "mock" and settings.rig.board.state is None
+
+
+def cell_map_path(settings: RunSettings, array_serial: int) -> Path | None:
+    """Where the chip's list of bad cells is kept: beside a simulated chip's state, else in the user's data folder."""
+    if is_forgotten(settings):
+        return None
+    if settings.rig.board.state:
+        return settings.rig.board.state.with_name(settings.rig.board.state.name + ".cells.csv")
+    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data_home) / "hwloop" / "arrays" / f"{array_serial}.cells.csv"
+
+
+@contextlib.contextmanager
+def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lambda: None) -> Iterator[OpenRig]:
+    """The rig's board, identified but not opened; given back, and its process ended, on the way out.
+
+    Raises DeviceError where nothing, something else, or a board with another serial number answers.
+    """
+    config = settings.rig.board
+    mock = MockProcess(bench_config(settings)) if config.backend == "mock" else None
+    transport = mock.transport if mock else open_transport(config.port, config.baud_rate)
+    board: Board | None = None
+    try:
+        link = Link(transport, MOCK_START_SECONDS if mock else config.reply_timeout_seconds, config.retries)
+        board = Board(link, between_exchanges)
+        link.timeout_seconds = config.reply_timeout_seconds * (10 if mock else 1)
+        _check_identity(settings, board)
+        yield OpenRig(board, mock)
+    finally:
+        if board is not None:
+            board.close()
+        transport.close()
+        if mock:
+            mock.close()
+
+
+def _check_identity(settings: RunSettings, board: Board) -> None:
+    rig = settings.rig
+    if rig.board.serial not in (None, board.identity.board_serial):
+        raise DeviceError(
+            f"{board.link.transport.name}: board {board.identity.board_serial} answers, the rig expects [board] serial "
+            f"{rig.board.serial}; connect that board or change the rig"
+        )
+    told = board.identity.array_serial
+    if told and rig.array.serial not in (None, told):
+        raise DeviceError(f"chip {told} is in the board's socket, the rig expects [array] serial {rig.array.serial}; change one of them")
