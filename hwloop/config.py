@@ -103,7 +103,7 @@ class ProgramConfig:
 
     strategy: str = choice("adaptive", "adaptive", "ispva", "igvva")
     tolerance: float = number(0.02, 0.0005, 0.5)
-    averages: int = integer(10, 1, 1000)
+    averages: int = integer(1, 1, 1000)
     max_steps: int = integer(16, 1, 1000)
     conductance_min_siemens: float = quantity("siemens", 3e-6, 0.0, 225e-6)
     conductance_max_siemens: float = quantity("siemens", 225e-6, 1e-6, 225e-6)
@@ -119,8 +119,8 @@ class SolverConfig:
     from exact NNLS from which `shadow` acts.
     """
 
-    constraint: str = choice("rectifier", "rectifier", "rail")
-    averages: int = integer(8, 1, 1000)
+    constraint: str = choice("rail", "rail", "rectifier")
+    averages: int = integer(4, 1, 1000)
     auto_zero: bool = switch(True)
     output_fraction: float = number(0.8, 0.05, 1.0)
     repeats: int = integer(6, 0, 100)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hwloop.config import TABLES
 from hwloop.errors import UsageError
-from hwloop.tables import Source, choice, file_path, integer, number, read_toml, record_from, refuse_unknown, table_of
+from hwloop.tables import Source, choice, file_path, integer, number, read_toml, record_from, refuse_unknown, switch, table_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class RatingsOptions:
 
 @dataclass(frozen=True)
 class MatrixOptions:
-    """Options of `factorize matrix`. `tolerance` is the relative change that ends the iterations; 0: run them all."""
+    """Options of `factorize matrix`. `tolerance` is the relative change that ends the iterations; 0: run them all.
+
+    `missing`: what a sparse file does not store is unknown, not zero.
+    """
 
     path: Path | None = file_path(None)
     rank: int = integer(4, 1)
@@ -48,6 +51,7 @@ class MatrixOptions:
     start: str = choice("random", "random", "nndsvd")
     ridge: float = number(0.0, 0.0)
     l1: float = number(0.0, 0.0)
+    missing: bool = switch(False)
     factors: Path | None = file_path(None)
     run_file: Path | None = file_path(None)
     pictures: Path | None = file_path(None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwloop.anls.nnls import solve_batch, solve_masked, solve_shared
+from hwloop.anls.masked import solve_masked
+from hwloop.anls.nnls import solve_batch, solve_shared
 from hwloop.anls.regression import DenseRegression, MaskedRegression, Regression, SparseRegression
 
 

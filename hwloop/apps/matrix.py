@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,15 @@ class MatrixInput:
     values: np.ndarray | sparse.csr_array
 
 
-def load_matrix(path: Path | str) -> MatrixInput:
+def load_matrix(path: Path | str, negative: bool = False, gaps: bool = False) -> MatrixInput:
     """The matrix in the file at `path`, by its suffix: .npy, .npz or .csv (comma-separated numbers, no header).
 
+    `negative` allows entries below 0; `gaps` allows NaN (an empty field of a .csv file) for entries that are left out.
     Raises DataError where the file cannot be read as such, or where the matrix is not two-dimensional, empty, not
-    real numbers, or has a negative or non-finite entry (the first is named, rows and columns counted from 0).
+    real numbers, or has an entry that is not allowed (the first is named, rows and columns counted from 0).
     """
     path = Path(path)
-    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
+    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": partial(_read_csv, gaps=gaps)}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}, allowed {', '.join(_FORMATS)}; convert it")
@@ -48,7 +50,7 @@ def load_matrix(path: Path | str) -> MatrixInput:
         values = reader(path)
     except OSError as failure:
         raise DataError(f"{path}: {failure.strerror or failure}; give a matrix file") from failure
-    return MatrixInput(InputFile.of(path), _checked(values, path.name))
+    return MatrixInput(InputFile.of(path), _checked(values, path.name, negative, gaps))
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -72,14 +74,17 @@ def _read_npz(path: Path) -> np.ndarray | sparse.sparray:
         raise DataError(f"{path} is no usable .npz file ({failure}); save it with scipy.sparse.save_npz") from failure
 
 
-def _read_csv(path: Path) -> np.ndarray:
+def _read_csv(path: Path, gaps: bool) -> np.ndarray:
     rows: list[np.ndarray] = []
     try:
         with open(path, encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
-                rows.append(_csv_row(line.split(","), f"{path.name} line {number}"))
+                fields = line.split(",")
+                if gaps:
+                    fields = [field if field.strip() else "nan" for field in fields]
+                rows.append(_csv_row(fields, f"{path.name} line {number}"))
                 if len(rows[-1]) != len(rows[0]):
                     raise DataError(
                         f"{path.name} line {number} has {len(rows[-1])} entries, the first row has {len(rows[0])}; "
@@ -102,7 +107,9 @@ def _csv_row(fields: list[str], where: str) -> np.ndarray:
         raise
 
 
-def _checked(values: np.ndarray | sparse.csr_array, name: str) -> np.ndarray | sparse.csr_array:
+def _checked(
+    values: np.ndarray | sparse.csr_array, name: str, negative: bool, gaps: bool
+) -> np.ndarray | sparse.csr_array:
     if values.ndim != 2:
         raise DataError(f"{name} has {values.ndim} dimensions {values.shape}, allowed 2; reshape the matrix")
     if 0 in values.shape:
@@ -116,12 +123,13 @@ def _checked(values: np.ndarray | sparse.csr_array, name: str) -> np.ndarray | s
     else:
         values = np.ascontiguousarray(values)
         entries = values.ravel()
-    bad = np.flatnonzero(~(np.isfinite(entries) & (entries >= 0.0)))
+    good = np.isfinite(entries) if negative else np.isfinite(entries) & (entries >= 0.0)
+    bad = np.flatnonzero(~(good | np.isnan(entries) if gaps else good))
     if bad.size:
         row, column = _position(values, int(bad[0]))
         raise DataError(
             f"{name}: entry at row {row}, column {column} (from 0) is {entries[bad[0]]:g}, "
-            f"allowed finite and 0 or more; {bad.size} such entries, mend them"
+            f"allowed finite{'' if negative else ' and 0 or more'}; {bad.size} such entries, mend them"
         )
     return values
 

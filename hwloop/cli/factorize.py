@@ -80,6 +80,7 @@ def ratings(state: Path | None, pristine: bool | None, **given: object) -> None:
 @click.option("--start", metavar="random|nndsvd", help=f"First factors.  [default: {MatrixOptions.start}]")
 @_number("--ridge", MatrixOptions.ridge, "Penalty on the squared factors.")
 @_number("--l1", MatrixOptions.l1, "Penalty on the sum of the factors.")
+@click.option("--missing", is_flag=True, default=None, help="What a sparse file does not store is unknown, not zero.")
 @click.option("--factors", type=FILE, metavar="OUT.npz", help="Write the factors W and H.")
 @_RUN_FILE
 @_PICTURES

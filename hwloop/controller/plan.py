@@ -52,3 +52,15 @@ def plan_dense(settings: RunSettings, matrices: int, m: int, n: int, rank: int, 
         f"{matrices:,} matrices of {m}x{n}, rank {rank}, {iterations} iterations, on {geometry.name}", 2 * iterations, rounds, cells,
         matrices * (m + n) * iterations, round(cells * PULSES_A_CELL),
     )
+
+
+def plan_masked(settings: RunSettings, m: int, n: int, rank: int, iterations: int) -> Plan:
+    """Plan of masked ANLS on one m×n matrix. Raises UsageError for a rank that does not fit."""
+    geometry = BOARDS[settings.rig.board.name]
+    check_fit(max(m, n), rank, geometry.rows, geometry.columns)
+    tiles = math.ceil(m / geometry.rows) + math.ceil(n / geometry.rows)
+    cells = 2 * rank * (m + n) * iterations
+    return Plan(
+        f"one {m}x{n} matrix of observed entries, rank {rank}, {iterations} iterations, on {geometry.name}", 2 * iterations,
+        tiles * iterations, cells, (m + n) * iterations, round(cells * PULSES_A_CELL),
+    )

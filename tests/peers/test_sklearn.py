@@ -1,4 +1,4 @@
-"""Against scikit-learn's NMF (coordinate descent): the same start ends no worse after as many iterations, and sooner."""
+"""Against scikit-learn's NMF (coordinate descent): from the same start, further an iteration, and sooner."""
 
 import statistics
 import time

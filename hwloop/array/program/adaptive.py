@@ -6,7 +6,7 @@ meets the window with good odds; a cell that lands too high gets a RESET, one to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from hwloop.array.program.common import (
 )
 from hwloop.array.program.curves import GateCurve, ResetCurve
 from hwloop.array.program.model import CellModel
-from hwloop.array.program.port import Polarity, ProgrammingPort
+from hwloop.array.program.port import ProgrammingPort
+from hwloop.drivers.cells import Polarity
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,24 @@ class AdaptiveSettings:
     gate_curve: GateCurve = field(default_factory=GateCurve)
     reset_curve: ResetCurve = field(default_factory=ResetCurve)
     max_steps: int = 16
-    gate_step_volts: float = 0.005          # gates are rounded to this, so that cells of a row may share a row pulse
+    gate_step_volts: float = 0.005          # gates are rounded to this (or 1/16 of a narrow window): cells may share
     reading_noise_siemens: float = 0.3e-6   # of one verify reading, with
     reading_noise_share: float = 0.004      # this share of the conductance added in square
     aim_overshoots: float = 1.2             # the base lies this many mean overshoots below the target, if the window is
     aim_spreads: float = 0.7                # wide enough, and keeps this many spreads of the cell off its lower edge
     patience: int = 5                       # pulses in a row without any response before a cell is given up
 
-    @staticmethod
-    def ideal(tolerance_siemens: float) -> AdaptiveSettings:
-        """For cells without any effect, down to HRS = 0: pulses land where they are aimed."""
-        return AdaptiveSettings(
-            verify=Verify(
-                tolerance_siemens, spread_siemens=0.25 * tolerance_siemens, guard_siemens=0.0, hrs_target_siemens=0.0,
-                hrs_accept_siemens=tolerance_siemens, averages=1, sub_averages=1,
-            ),
-            gate_curve=GateCurve(overshoot_siemens=0.0, overshoot_slope=0.0, spread_siemens=0.0),
-            reset_curve=ResetCurve(remaining=0.0, spread_siemens=0.0),
-            gate_step_volts=0.0, reading_noise_siemens=0.1 * tolerance_siemens, reading_noise_share=0.0,
-        )
+
+def settings_for(verify: Verify, max_steps: int = 16) -> AdaptiveSettings:
+    """Settings for a window: one far narrower than the overshoot is for cells that have none."""
+    settings = AdaptiveSettings(verify, max_steps=max_steps)
+    if verify.half_width_siemens > 0.1 * settings.gate_curve.overshoot_siemens:
+        return settings
+    return replace(
+        settings,
+        gate_curve=GateCurve(overshoot_siemens=0.0, overshoot_slope=0.0, spread_siemens=0.0),
+        reset_curve=ResetCurve(remaining=0.0, spread_siemens=0.0),
+    )
 
 
 def program(
@@ -82,6 +82,7 @@ def program(
         )
         after = run.conductance_siemens[index]
         noise = np.hypot(settings.reading_noise_siemens, settings.reading_noise_share * after)
+        noise = np.minimum(noise, 0.25 * settings.verify.half_width_siemens)
         moved = np.abs(after - before) > 2 * noise
         # HRS ends a RESET early, so what lands there says nothing about the equilibrium.
         at_hrs = run.hrs[index] | (moved & (after < 2 * settings.verify.hrs_accept_siemens))
@@ -113,8 +114,9 @@ def _aim(
     edge = target - np.minimum(settings.aim_overshoots * overshoot, room)
     base = now + (edge - now) / response - model.offset_siemens[polarity, cells]
     gate = gate_curve.volts(base)
-    if settings.gate_step_volts > 0:
-        gate = np.round(gate / settings.gate_step_volts) * settings.gate_step_volts
+    gate_step_volts = min(settings.gate_step_volts, 0.125 * half_width / gate_curve.siemens_per_volt)
+    if gate_step_volts > 0:
+        gate = np.round(gate / gate_step_volts) * gate_step_volts
     gate = np.clip(gate, gate_curve.threshold_volts, MAX_GATE_VOLTS)
     amplitude = np.clip(reset_curve.volts(base), reset_curve.start_volts, MAX_RESET_VOLTS)
     amplitude[run.hrs[index]] = MAX_RESET_VOLTS

@@ -8,7 +8,8 @@ from enum import IntEnum
 import numpy as np
 
 from hwloop.array.program.grouping import row_pulses
-from hwloop.array.program.port import CellPulses, Polarity, ProgrammingPort
+from hwloop.array.program.port import ProgrammingPort
+from hwloop.drivers.cells import CellPulses, Polarity
 from hwloop.errors import LimitError, UnformedError, UsageError
 
 PULSE_SECONDS = 1e-6

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwloop.array.program.port import CellPulses
+from hwloop.drivers.cells import CellPulses
 
 
 @dataclass(frozen=True)

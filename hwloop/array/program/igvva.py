@@ -20,7 +20,8 @@ from hwloop.array.program.common import (
     Verify,
     WriteVerify,
 )
-from hwloop.array.program.port import Polarity, ProgrammingPort
+from hwloop.array.program.port import ProgrammingPort
+from hwloop.drivers.cells import Polarity
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from hwloop.array.program.common import MAX_GATE_VOLTS, RESET_GATE_VOLTS, Outcome, ProgramResult, Verify, WriteVerify
 from hwloop.array.program.curves import GateCurve
-from hwloop.array.program.port import Polarity, ProgrammingPort
+from hwloop.array.program.port import ProgrammingPort
+from hwloop.drivers.cells import Polarity
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erfc
 
-from hwloop.array.program.port import Polarity
+from hwloop.drivers.cells import Polarity
 
-_SLOW_SHARE = 0.6       # a SET that covers less of a long way than this marks a slow cell
+_TELLING = 8            # times its scatter: a SET over a shorter way says nothing about slowness
+_SLOW_SHARE = 0.5      # a SET that covers less of its way than this marks a slow cell,
+_NORMAL_SHARE = 0.8     # one that covers more than this a normal one
 _RESET_FAILURE = 0.10   # RESET pulses that do nothing (public 1T1R data)
 _DOUBT = 0.25           # of the prior, added to the variance of a cell that surprises
 _VARIANCE_FLOOR = 0.02  # of the prior: cells age, so nothing is learned for good
@@ -58,17 +60,16 @@ class CellModel:
         doubted = variance + _DOUBT * prior
         self.variance[polarity, cells] = np.where(still | ~likely, doubted, np.where(informative, better, variance))
 
-    def _learn_response(self, polarity, cells, expected, travelled, scatter) -> None:
-        share = travelled / np.where(expected == 0, 1.0, expected)
-        telling = (polarity == Polarity.SET) & (expected > 5 * scatter)
-        slow = telling & (share > 0.1) & (share < _SLOW_SHARE)
-        response = self.response[cells]
-        share_so_far = np.where(response < 1.0, 0.5 * (response + share), share)
-        self.response[cells[slow]] = share_so_far[slow]
+    def _learn_response(self, polarity, cells, nominal_way, travelled, scatter) -> None:
+        is_set, response = polarity == Polarity.SET, self.response[cells]
+        way = nominal_way + self.offset_siemens[polarity, cells]
+        share = travelled / np.where(way == 0, 1.0, way)
+        slow = is_set & (way > _TELLING * scatter) & (share > 0.1) & (share < _SLOW_SHARE)
+        self.response[cells[slow]] = np.where(response < 1.0, 0.5 * (response + share), share)[slow]
         newly = cells[slow & (response == 1.0)]     # what it taught so far was taken for a normal cell's
         self.offset_siemens[:, newly], self.variance[:, newly] = 0.0, self._prior[:, None]
-        recovered = telling & (share > 0.9)
-        self.response[cells[recovered]] = 1.0
+        normal = is_set & (nominal_way > _TELLING * scatter) & (travelled > _NORMAL_SHARE * nominal_way)
+        self.response[cells[normal]] = 1.0
 
 
 def _offset_of_still(offset: np.ndarray, deviation: np.ndarray, observed: np.ndarray) -> np.ndarray:

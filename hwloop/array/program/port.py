@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
 
-
-class Polarity(IntEnum):
-    """Which line of a cell is driven: SET the bit line, RESET the source line."""
-
-    SET = 0
-    RESET = 1
-
-
-@dataclass(frozen=True)
-class CellPulses:
-    """One pulse a cell, all (n,): flat cell index, polarity code, amplitude and gate voltage, width."""
-
-    cells: np.ndarray
-    polarity: np.ndarray
-    amplitude_volts: np.ndarray
-    gate_volts: np.ndarray
-    width_seconds: np.ndarray
-
-
-@dataclass(frozen=True)
-class CellReads:
-    """One READ, all (n,) in the order of the cells asked for."""
-
-    conductance_siemens: np.ndarray     # mean of all samples
-    steady: np.ndarray                  # bool: every sub-average lies within the spread of that mean
-    saturated: np.ndarray               # bool: beyond the range, the conductance is a lower bound
+from hwloop.drivers.cells import CellPulses, CellReads
 
 
 class ProgrammingPort(Protocol):

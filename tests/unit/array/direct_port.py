@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwloop.array.program.grouping import row_pulses
-from hwloop.array.program.port import CellPulses, CellReads, Polarity
+from hwloop.drivers.cells import CellPulses, CellReads, Polarity
 from hwloop.mock.devices import CellArray
 
 READ_VOLTS = 0.2

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hwloop.array.program.adaptive import AdaptiveSettings, new_model, program
+from hwloop.array.program.adaptive import AdaptiveSettings, new_model, program, settings_for
+from hwloop.array.program.common import Verify
 from hwloop.array.program.curves import GateCurve, ResetCurve
 from hwloop.mock.devices import CellArray
 from hwloop.mock.presets import IDEAL
@@ -91,12 +92,13 @@ def test_wrong_curves_cost_pulses_not_cells(settings):
 def test_an_ideal_device_converges_to_a_ten_thousandth_of_the_range():
     array = CellArray(1, 0, 128, 16, IDEAL)
     port, cells = DirectPort(array, noise_amps=0.0), np.arange(array.size)
-    settings = AdaptiveSettings.ideal(2.2e-8)
+    settings = settings_for(Verify(2.2e-8, 3e-9, 3e-9, hrs_target_siemens=0.0, hrs_accept_siemens=2.2e-8))
+    model = new_model(array.size, settings)
     random = np.random.default_rng(0)
     for _ in range(3):
         target = random.uniform(0, 225e-6, cells.size)
         target[random.random(cells.size) < 0.1] = 0.0
-        result = program(port, cells, target, settings)
+        result = program(port, cells, target, settings, model)
         assert result.accepted.all() and result.steps <= 3
         assert np.abs(array.true_conductance(cells, port.ticks) - target).max() <= 2.2e-8
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwloop.array.program.grouping import row_pulses
-from hwloop.array.program.port import CellPulses, Polarity
+from hwloop.drivers.cells import CellPulses, Polarity
 
 COLUMNS = 4
 

@@ -1,0 +1,89 @@
+"""Forming: the first filament of pristine cells, by rising voltage, with a RESET directly afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwloop.array.chip import Chip
+from hwloop.drivers.cells import CellPulses, Polarity
+from hwloop.link.protocol import LIMIT_FORMING_ATTEMPTS
+
+FORMED_SIEMENS = 1.5e-6     # pristine cells lie below 0.1 µS, formed ones stay above even after RESET
+
+
+@dataclass(frozen=True)
+class FormingSettings:
+    """Voltages of the attempts, 1 µs each (design notes, section 4: 2.2–3.1 V at 1 µs), the gate that limits the
+    current (compliance about 98 µS/V above 0.6 V), and the RESET that follows."""
+
+    amplitudes_volts: tuple[float, ...] = (2.4, 2.65, 2.85, 3.05, 3.2)
+    gate_volts: float = 1.6
+    width_seconds: float = 1e-6
+    reset_volts: float = 2.0
+    reset_gate_volts: float = 2.7
+    resets: int = 2
+
+    def __post_init__(self):
+        assert len(self.amplitudes_volts) <= LIMIT_FORMING_ATTEMPTS
+
+
+@dataclass(frozen=True)
+class FormingResult:
+    """Flat indices of cells by what became of them, and the pulses that were given."""
+
+    formed: np.ndarray
+    already_formed: np.ndarray
+    not_formed: np.ndarray
+    stuck_high: np.ndarray
+    pulses: int
+
+
+def unformed_cells(chip: Chip, cells: np.ndarray) -> np.ndarray:
+    """Those of `cells` (n,) that read as pristine, flat indices."""
+    reads = chip.read(cells)
+    return cells[~reads.saturated & (reads.conductance_siemens < FORMED_SIEMENS)]
+
+
+def form(
+    chip: Chip, cells: np.ndarray, settings: FormingSettings, on_attempt: Callable[[int, int], None] = lambda done, total: None
+) -> FormingResult:
+    """Form the pristine ones of `cells` (n,), and mark on the chip's map those that no attempt forms or that end stuck.
+
+    Cells that formed are RESET in the very next exchange. `on_attempt(done, total)` is told of progress.
+    """
+    pristine = unformed_cells(chip, cells)
+    waiting, resets_due, pulses = pristine, np.zeros(0, np.int64), 0
+    total = len(settings.amplitudes_volts) + settings.resets
+    for attempt in range(total):
+        forming = waiting if attempt < len(settings.amplitudes_volts) else waiting[:0]
+        if not len(forming) and not len(resets_due):
+            break
+        volts = settings.amplitudes_volts[min(attempt, len(settings.amplitudes_volts) - 1)]
+        given = _pulses(forming, resets_due, volts, settings)
+        pulses += len(given.cells)
+        reads = chip.board.pulse_and_read(given, given.cells, 4, 1, 1e-6)
+        chip.conductance_siemens[given.cells] = reads.conductance_siemens
+        conductance = chip.conductance_siemens
+        newly = forming[conductance[forming] >= FORMED_SIEMENS]
+        waiting = waiting[conductance[waiting] < FORMED_SIEMENS]
+        # A RESET may fail; what still conducts gets another one.
+        resets_due = np.concatenate([newly, resets_due[conductance[resets_due] > chip.settings.hrs_accept_siemens]])
+        on_attempt(attempt + 1, total)
+    formed = np.setdiff1d(pristine, waiting)
+    reads = chip.read(cells)
+    stuck_high = cells[reads.saturated]
+    chip.map.mark(waiting, "unformed")
+    chip.map.mark(stuck_high, "stuck high")
+    return FormingResult(formed, np.setdiff1d(cells, pristine), waiting, stuck_high, pulses)
+
+
+def _pulses(forming: np.ndarray, resetting: np.ndarray, forming_volts: float, settings: FormingSettings) -> CellPulses:
+    cells = np.concatenate([forming, resetting])
+    is_forming = np.arange(len(cells)) < len(forming)
+    return CellPulses(
+        cells, np.where(is_forming, Polarity.FORM, Polarity.RESET), np.where(is_forming, forming_volts, settings.reset_volts),
+        np.where(is_forming, settings.gate_volts, settings.reset_gate_volts), np.full(len(cells), settings.width_seconds),
+    )

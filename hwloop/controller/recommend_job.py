@@ -1,0 +1,38 @@
+"""`recommend`: what a user may like, from a ratings run; no board is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwloop.apps import recommend as app
+from hwloop.controller.output_files import RUNS
+
+
+@dataclass(frozen=True)
+class RecommendResult:
+    """The recommendations of one user."""
+
+    recommendations: app.Recommendations
+    goal_missed: None = None
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        found = self.recommendations
+        return {
+            "user": found.user_id, "run_file": found.run_file,
+            "items": [{"item": i.item_id, "title": i.title, "predicted_rating": i.predicted_rating} for i in found.items],
+        }
+
+    def text(self) -> str:
+        """For people."""
+        found = self.recommendations
+        lines = [f"for user {found.user_id}, from {found.run_file}"]
+        lines += [f"{i.predicted_rating:.2f}  {i.item_id:>6}  {i.title}".rstrip() for i in found.items]
+        return "\n".join(lines)
+
+
+def recommend(user: str, top: int, run_file: Path | None) -> RecommendResult:
+    """The best items that `user` has not rated. Raises DataError for an unknown user or a missing run."""
+    return RecommendResult(app.recommend(user, top, run_file, RUNS))
