@@ -89,6 +89,9 @@ enum hwl_reset_cause { HWL_RESET_CAUSE_POWER = 0, HWL_RESET_CAUSE_PIN = 1, HWL_R
 
 enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_CODE = 1, HWL_LIMIT_KIND_GATE_CODE = 2, HWL_LIMIT_KIND_WIDTH_TICKS = 3, HWL_LIMIT_KIND_ROW_ON_TICKS = 4, HWL_LIMIT_KIND_PULSE_ENERGY = 5 };
 
+/* Bit n: the command with id n is sequenced. */
+#define HWL_SEQUENCED_COMMANDS 0x3FE0u
+
 #define HWL_BOARD_128X16_ROWS 128u
 #define HWL_BOARD_128X16_COLUMNS 16u
 #define HWL_BOARD_128X16_MAX_FRAME_BYTES 2048u
@@ -104,7 +107,7 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 #define HWL_BOARD_16X4_MAX_FRAME_BYTES 512u
 #define HWL_BOARD_16X4_MAX_IN_FLIGHT 4u
 
-/* Fixed parts: byte offset and size of each field; a board reads and writes them by offset, so no packing is assumed. */
+/* Fixed parts: byte offset of each field, and the size; used by offset, so that no packing is assumed. */
 /* Header: what every frame begins with */
 #define HWL_HEADER_KIND 0u /* uint8_t: command; a reply has reply_bit set */
 #define HWL_HEADER_STATUS 1u /* uint8_t: 0 in a request; an error code in a reply, whose payload is then [[refusal]] */
@@ -114,7 +117,7 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 
 /* Refusal: payload of a reply whose status is not OK */
 #define HWL_REFUSAL_FIELD 0u /* uint16_t: which field, see [fields]; 0 when the refusal is not about one */
-#define HWL_REFUSAL_POSITION 2u /* uint16_t: which entry of the payload, counted over its sections */
+#define HWL_REFUSAL_POSITION 2u /* uint16_t: which entry, counted over the sections of the payload; see below */
 #define HWL_REFUSAL_VALUE 4u /* int32_t: the offending value; for a sequence gap, the sequence that is expected next */
 #define HWL_REFUSAL_LOW 8u /* int32_t: smallest value allowed */
 #define HWL_REFUSAL_HIGH 12u /* int32_t: largest value allowed */
@@ -159,12 +162,12 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 #define HWL_DESCRIBE_REPLY_PULSE_ENERGY_LIMIT 92u /* uint32_t: limit of amplitude_code^2 x width_ticks / 2^20 */
 #define HWL_DESCRIBE_REPLY_BYTES 96u
 
-/* OpenRequest: start a session, or go on with it after a lost link (same session number: reply cache and sequence are kept); leaves the safe state */
+/* OpenRequest: start a session, or go on with it after a lost link (reply cache and sequence are kept); leaves the safe state */
 #define HWL_OPEN_REQUEST_WIRE_HASH 0u /* uint32_t: the host's; a difference is refused */
 #define HWL_OPEN_REQUEST_RESUME 4u /* uint16_t: 1: the session must still be there; 0: start anew at sequence 0 */
 #define HWL_OPEN_REQUEST_BYTES 6u
 
-/* OpenReply: start a session, or go on with it after a lost link (same session number: reply cache and sequence are kept); leaves the safe state */
+/* OpenReply: start a session, or go on with it after a lost link (reply cache and sequence are kept); leaves the safe state */
 #define HWL_OPEN_REPLY_EXPECTED_SEQUENCE 0u /* uint16_t: what the board will execute next */
 #define HWL_OPEN_REPLY_TICKS 2u /* uint64_t: bench clock [ticks] */
 #define HWL_OPEN_REPLY_BOOT_COUNTER 10u /* uint32_t: counts resets */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 import time
 from typing import Protocol
 
@@ -28,98 +29,119 @@ class Transport(Protocol):
         """Give the port back; may be called twice."""
 
 
-class SocketTransport:
-    """A connected TCP or Unix socket."""
+class _StreamTransport:
+    """A descriptor that select waits for. One thread receives; any may send."""
 
     BLOCKED_SECONDS = 10.0
     CHUNK_BYTES = 1 << 16
 
-    def __init__(self, connection: socket.socket, name: str):
+    def __init__(self, name: str):
         self.name = name
-        self._socket = connection
-        self._socket.setblocking(False)
-        self._arrived = b""
+        self._arrived = bytearray()
+        self._taking = threading.Lock()
 
     def send(self, data: bytes) -> None:
-        """See Transport. Arriving bytes are taken in meanwhile, so that two full buffers cannot lock each other."""
+        """See Transport. While the port is full, arriving bytes are taken in: two full buffers cannot lock each other."""
         view, deadline = memoryview(data), time.monotonic() + self.BLOCKED_SECONDS
-        while view:
-            readable, writable, _ = select.select([self._socket], [self._socket], [], self.BLOCKED_SECONDS)
-            if readable:
-                self._arrived += self._take()
-            if writable:
-                try:
-                    view = view[self._socket.send(view) :]
-                except BlockingIOError:
-                    pass
-                except OSError as error:
-                    raise LinkError(f"{self.name}: connection lost while sending ({error.strerror})") from error
-            if view and time.monotonic() > deadline:
-                raise LinkError(f"{self.name}: nothing could be sent for {self.BLOCKED_SECONDS:.0f} s; is the board alive?")
+        try:
+            while view:
+                if select.select([], [self._fileno()], [], 0)[1]:
+                    written = self._write(view)
+                    if written:
+                        view, deadline = view[written:], time.monotonic() + self.BLOCKED_SECONDS
+                elif time.monotonic() > deadline:
+                    raise LinkError(f"{self.name}: nothing could be sent for {self.BLOCKED_SECONDS:.0f} s; is the board alive?")
+                elif select.select([self._fileno()], [self._fileno()], [], 0.1)[0]:
+                    self._take_in()
+        except (OSError, ValueError, TypeError) as error:
+            raise LinkError(f"{self.name}: connection lost while sending ({_reason(error)})") from error
 
     def receive(self, timeout_seconds: float) -> bytes:
         """See Transport."""
-        if not self._arrived and select.select([self._socket], [], [], max(timeout_seconds, 0.0))[0]:
-            self._arrived = self._take()
-        arrived, self._arrived = self._arrived, b""
+        try:
+            if not self._arrived and select.select([self._fileno()], [], [], max(timeout_seconds, 0.0))[0]:
+                self._take_in()
+        except (OSError, ValueError, TypeError) as error:
+            raise LinkError(f"{self.name}: connection lost ({_reason(error)})") from error
+        with self._taking:
+            arrived, self._arrived = bytes(self._arrived), bytearray()
         return arrived
+
+    def _take_in(self) -> None:
+        with self._taking:
+            self._arrived += self._read()
+
+    def _fileno(self) -> int:
+        raise NotImplementedError
+
+    def _write(self, view: memoryview) -> int:
+        """Write what goes without waiting; gives the bytes written."""
+        raise NotImplementedError
+
+    def _read(self) -> bytes:
+        """What is there now. Raises OSError or LinkError where the other end is gone."""
+        raise NotImplementedError
+
+
+class SocketTransport(_StreamTransport):
+    """A connected TCP or Unix socket."""
+
+    def __init__(self, connection: socket.socket, name: str):
+        super().__init__(name)
+        self._socket = connection
+        self._socket.setblocking(False)
 
     def close(self) -> None:
         """See Transport."""
         self._socket.close()
 
-    def _take(self) -> bytes:
+    def _fileno(self) -> int:
+        return self._socket.fileno()
+
+    def _write(self, view: memoryview) -> int:
+        try:
+            return self._socket.send(view)
+        except BlockingIOError:
+            return 0
+
+    def _read(self) -> bytes:
         try:
             data = self._socket.recv(self.CHUNK_BYTES)
         except BlockingIOError:
             return b""
-        except OSError as error:
-            raise LinkError(f"{self.name}: connection lost ({error.strerror})") from error
         if not data:
             raise LinkError(f"{self.name}: the board closed the connection")
         return data
 
 
-class SerialTransport:
+class SerialTransport(_StreamTransport):
     """A serial port (a USB bridge, an on-board UART, a pseudo-terminal)."""
 
-    BLOCKED_SECONDS = 10.0
-
     def __init__(self, port: str, baud_rate: int):
-        self.name = port
+        super().__init__(port)
         try:
             self._serial = serial.Serial(port, baud_rate, timeout=0, write_timeout=0, exclusive=True)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise DeviceError(f"{port}: cannot be opened as a serial port ({_reason(error)}); check the name, the cable and the rights") from error
-
-    def send(self, data: bytes) -> None:
-        """See Transport."""
-        view, deadline = memoryview(data), time.monotonic() + self.BLOCKED_SECONDS
-        try:
-            while view:
-                if select.select([], [self._serial], [], 0.05)[1]:
-                    view = view[self._serial.write(view) or 0 :]
-                if view and time.monotonic() > deadline:
-                    raise LinkError(f"{self.name}: nothing could be sent for {self.BLOCKED_SECONDS:.0f} s; is the board alive?")
-        except (serial.SerialException, OSError, TypeError) as error:
-            raise LinkError(f"{self.name}: port lost while sending ({_reason(error)})") from error
-
-    def receive(self, timeout_seconds: float) -> bytes:
-        """See Transport."""
-        try:
-            if select.select([self._serial], [], [], max(timeout_seconds, 0.0))[0]:
-                return self._serial.read(1 << 16)
-        except (serial.SerialException, OSError, TypeError) as error:
-            raise LinkError(f"{self.name}: port lost ({_reason(error)})") from error
-        return b""
+        except (OSError, ValueError) as error:
+            raise DeviceError(
+                f"{port}: cannot be opened as a serial port ({_reason(error)}); check the name, the cable and the rights"
+            ) from error
 
     def close(self) -> None:
         """See Transport."""
         self._serial.close()
 
+    def _fileno(self) -> int:
+        return self._serial.fileno()
+
+    def _write(self, view: memoryview) -> int:
+        return self._serial.write(view) or 0
+
+    def _read(self) -> bytes:
+        return self._serial.read(self.CHUNK_BYTES)
+
 
 def open_transport(port: str, baud_rate: int = 1_000_000) -> Transport:
-    """Open `port`: "tcp:HOST:PORT", "unix:PATH", or the name of a serial port ("/dev/ttyACM0", "COM3").
+    """Open `port`: "tcp:HOST:PORT", "unix:PATH", or the name of a serial port ("/dev/ttyACM0").
 
     Raises DeviceError where nothing answers there, UsageError where the name is malformed.
     """
@@ -127,7 +149,7 @@ def open_transport(port: str, baud_rate: int = 1_000_000) -> Transport:
         return SocketTransport(_connect(socket.AF_UNIX, port[5:], port), port)
     if port.startswith("tcp:"):
         host, _, number = port[4:].rpartition(":")
-        if not host or not number.isdigit() or not 0 < int(number) < 65536:
+        if not host or not number.isdecimal() or not 0 < int(number) < 65536:
             raise UsageError(f"port {port!r}: expected tcp:HOST:PORT with a port number of 1 to 65535")
         connection = _connect(socket.AF_INET6 if ":" in host else socket.AF_INET, (host.strip("[]"), int(number)), port)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -135,14 +157,16 @@ def open_transport(port: str, baud_rate: int = 1_000_000) -> Transport:
     return SerialTransport(port, baud_rate)
 
 
-def _connect(family: int, address: object, name: str) -> socket.socket:
+def _connect(family: int, address: str | tuple[str, int], name: str) -> socket.socket:
     connection = socket.socket(family, socket.SOCK_STREAM)
     connection.settimeout(5.0)
     try:
         connection.connect(address)
     except OSError as error:
         connection.close()
-        raise DeviceError(f"{name}: nothing answers there ({_reason(error)}); is the board, or `hwloop mock serve`, running?") from error
+        raise DeviceError(
+            f"{name}: nothing answers there ({_reason(error)}); is the board, or `hwloop mock serve`, running?"
+        ) from error
     return connection
 
 
