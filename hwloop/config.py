@@ -33,6 +33,7 @@ DEFAULT_BOARD = "hwloop-128x16"
 RATINGS_BOARD = "hwloop-4096x16"
 BOARDS = (DEFAULT_BOARD, RATINGS_BOARD, "hwloop-16x4")
 BACKENDS = ("mock", "real")
+SEED_MAX = 2**32 - 1
 PRESETS = ("default", "ideal", "neurram", "low-yield")
 EFFECTS = (
     "forming", "stochastic", "compliance_spread", "relaxation", "cell_noise", "rtn", "curvature", "temperature",
@@ -220,7 +221,7 @@ def _environment_tables(environment: Mapping[str, str]) -> Iterable[tuple[str, M
 def _refuse_contradictions(config: RigConfig) -> None:
     board, program = config.board, config.program
     if board.backend == "real" and board.port is None:
-        raise UsageError(f"rig {config.name}: backend is real, so [board] port is needed, such as \"/dev/ttyACM0\"")
+        raise UsageError(f'rig {config.name}: backend is real, so [board] port is needed, such as "/dev/ttyACM0"')
     if board.backend == "real" and (board.state or board.pristine):
         raise UsageError(f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is real")
     if board.backend == "real" and config.environment != EnvironmentConfig():

@@ -7,13 +7,15 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwloop import errors
 from hwloop.config import RunSettings
 from hwloop.drivers.board import Board
-from hwloop.errors import DeviceError
+from hwloop.errors import DeviceError, LinkError, UsageError
 from hwloop.holders import MOCK_KEY, port_key
 from hwloop.link.link import Link
 from hwloop.link.transport import SocketTransport, Transport, open_transport
@@ -33,15 +35,16 @@ class OpenRig:
 
 
 class MockProcess:
-    """The simulated board of one rig: a process that ends when its socket does."""
+    """The simulated board of one rig: a process that ends when its socket does, whatever ends this one."""
 
     def __init__(self, config: BenchConfig):
         ours, theirs = socket.socketpair()
+        self._told = tempfile.TemporaryFile()
         with theirs:
-            # A session of its own: Ctrl-C at the terminal is for the controller, which still needs the board to be safe.
+            # A session of its own: Ctrl-C at the terminal is for the controller, which has yet to ground the board.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hwloop.mock.serve", str(theirs.fileno()), config.to_json()],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=self._told, start_new_session=True,
             )
         self.transport: Transport = SocketTransport(ours, f"simulated board {config.board_name}")
         self.cpu_seconds: float | None = None
@@ -54,10 +57,26 @@ class MockProcess:
             self._process.returncode = os.waitstatus_to_exitcode(status)
             self.cpu_seconds = usage.ru_utime + usage.ru_stime
 
+    def failure(self) -> Exception | None:
+        """Once closed: what the process died of, None where it ended well. Its own errors keep their class."""
+        if self._process.returncode == 0:
+            return None
+        self._told.seek(0)
+        told = self._told.read().decode(errors="replace").strip()
+        name, _, text = told.rpartition("\n")[2].partition(": ")
+        kind = getattr(errors, name.removeprefix("hwloop.errors."), None)
+        if name.startswith("hwloop.errors.") and kind is not None:
+            failure = errors.HwloopError(text)
+            failure.exit_code = kind.exit_code
+            return failure
+        return RuntimeError(f"the simulated board ended with {self._process.returncode}: {told}")
+
 
 def bench_config(settings: RunSettings) -> BenchConfig:
-    """The simulated bench that a rig describes."""
+    """The simulated bench that a rig describes. Raises UsageError where its state could not be kept."""
     board, environment = settings.rig.board, settings.rig.environment
+    if board.state is not None:
+        _check_state(board.state)
     return BenchConfig(
         board_name=board.name,
         board_serial=DEFAULT_SERIAL if board.serial is None else board.serial,
@@ -70,6 +89,14 @@ def bench_config(settings: RunSettings) -> BenchConfig:
         pristine=board.pristine,
         state=str(board.state) if board.state else "",
     )
+
+
+def _check_state(state: Path) -> None:
+    folder = state.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"[board] state is {state}: there is no folder {folder}; make it first")
+    if state.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"[board] state is {state}: it cannot be written there; choose another place")
 
 
 def holder_key(settings: RunSettings) -> tuple[str, bool]:
@@ -111,6 +138,12 @@ def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lamb
         link.timeout_seconds = config.reply_timeout_seconds * (10 if mock else 1)
         _check_identity(settings, board)
         yield OpenRig(board, mock)
+    except LinkError as error:
+        if mock:
+            mock.close()
+            if failure := mock.failure():
+                raise failure from error
+        raise
     finally:
         if board is not None:
             board.close()
@@ -128,4 +161,7 @@ def _check_identity(settings: RunSettings, board: Board) -> None:
         )
     told = board.identity.array_serial
     if told and rig.array.serial not in (None, told):
-        raise DeviceError(f"chip {told} is in the board's socket, the rig expects [array] serial {rig.array.serial}; change one of them")
+        raise DeviceError(
+            f"chip {told} is in the board's socket, the rig expects [array] serial {rig.array.serial}; "
+            "change one of them"
+        )

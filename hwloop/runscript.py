@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwloop.config import TABLES
+from hwloop.config import SEED_MAX, TABLES
 from hwloop.errors import UsageError
-from hwloop.tables import Source, choice, file_path, integer, number, read_toml, record_from, refuse_unknown, switch, table_of
+from hwloop.tables import (
+    Source,
+    choice,
+    file_path,
+    integer,
+    number,
+    read_toml,
+    record_from,
+    refuse_unknown,
+    switch,
+    table_of,
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +90,16 @@ def load_run_script(path: Path) -> RunScript:
     if application not in APPLICATIONS:
         raise UsageError(f"{name}: application is {application!r}: allowed {', '.join(APPLICATIONS)}")
     refuse_unknown(name, tables, ["application", "rig", "seed", application, *TABLES])
+    seed = _typed(tables, "seed", int, name)
+    if seed is not None and not 0 <= seed <= SEED_MAX:
+        raise UsageError(f"{name}: seed is {seed}: allowed 0 to {SEED_MAX}")
     values = table_of(tables, application, name)
     return RunScript(
         path=path,
         application=application,
         options=record_from(APPLICATIONS[application], [Source(f"{name} [{application}]", values)]),
         rig=_typed(tables, "rig", str, name),
-        seed=_typed(tables, "seed", int, name),
+        seed=seed,
         rig_tables={table: tables[table] for table in TABLES if table in tables},
     )
 

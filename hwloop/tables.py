@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _numeric(kind: type, accepted: tuple[type, ...], expected: str, low: float, 
             found = kind(value) if isinstance(value, (str, *accepted)) and not isinstance(value, bool) else None
         except ValueError:
             found = None
-        if found is None or not low <= found <= high:
+        if found is None or not (low <= found <= high and math.isfinite(found)):
             raise UsageError(f"{where} is {value!r}: expected {expected}{_bounds(low, high)}")
         return found
 
@@ -188,8 +189,8 @@ def _bounds(low: float, high: float) -> str:
 
 def _range(low: float, high: float) -> str:
     if high == float("inf"):
-        return f"{low:g} or more"
-    return f"{high:g} or less" if low == float("-inf") else f"{low:g} to {high:g}"
+        return f"{low:.10g} or more"
+    return f"{high:.10g} or less" if low == float("-inf") else f"{low:.10g} to {high:.10g}"
 
 
 def _suggestion(name: object, allowed: Iterable[str]) -> str:

@@ -107,7 +107,7 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 #define HWL_BOARD_16X4_MAX_FRAME_BYTES 512u
 #define HWL_BOARD_16X4_MAX_IN_FLIGHT 4u
 
-/* Fixed parts: byte offset of each field, and the size; used by offset, so that no packing is assumed. */
+/* Fixed parts: byte offset of each field, and the size; used by offset, so no packing is assumed. */
 /* Header: what every frame begins with */
 #define HWL_HEADER_KIND 0u /* uint8_t: command; a reply has reply_bit set */
 #define HWL_HEADER_STATUS 1u /* uint8_t: 0 in a request; an error code in a reply, whose payload is then [[refusal]] */
@@ -162,12 +162,12 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 #define HWL_DESCRIBE_REPLY_PULSE_ENERGY_LIMIT 92u /* uint32_t: limit of amplitude_code^2 x width_ticks / 2^20 */
 #define HWL_DESCRIBE_REPLY_BYTES 96u
 
-/* OpenRequest: start a session, or go on with it after a lost link (reply cache and sequence are kept); leaves the safe state */
+/* OpenRequest: start a session, or go on with it (resume) after a lost link; leaves the safe state */
 #define HWL_OPEN_REQUEST_WIRE_HASH 0u /* uint32_t: the host's; a difference is refused */
 #define HWL_OPEN_REQUEST_RESUME 4u /* uint16_t: 1: the session must still be there; 0: start anew at sequence 0 */
 #define HWL_OPEN_REQUEST_BYTES 6u
 
-/* OpenReply: start a session, or go on with it after a lost link (reply cache and sequence are kept); leaves the safe state */
+/* OpenReply: start a session, or go on with it (resume) after a lost link; leaves the safe state */
 #define HWL_OPEN_REPLY_EXPECTED_SEQUENCE 0u /* uint16_t: what the board will execute next */
 #define HWL_OPEN_REPLY_TICKS 2u /* uint64_t: bench clock [ticks] */
 #define HWL_OPEN_REPLY_BOOT_COUNTER 10u /* uint32_t: counts resets */

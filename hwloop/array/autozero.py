@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwloop.array.loading import Load
+from hwloop.array.settling import SETTLE_LIMIT_SECONDS, SETTLED_REMAINDER, settle_seconds, settling_rate_per_second
 from hwloop.drivers.board import Board, SolveGroup
 from hwloop.link.protocol import Constraint
 
@@ -18,25 +19,34 @@ class AutoZero:
     def __init__(self, columns: int):
         self.offset_volts = np.full(columns, np.nan)
 
-    def measure(self, board: Board, load: Load, averages: int, settle_seconds: np.ndarray) -> None:
+    def measure(self, board: Board, load: Load, averages: int) -> None:
         """Measure columns of `load` that are not known yet: with no input, K c = Q w at c = Vos, so Vos = K⁻¹ Q w.
 
-        `settle_seconds` (n,) of each bank.
+        Matrices that do not settle quickly without feedback, or have a column without conductance, are passed over.
         """
-        new = np.isnan(self.offset_volts[load.banks.columns]).any(axis=1) & load.written & np.isfinite(settle_seconds)
-        chosen = np.flatnonzero(new)
+        unknown = np.isnan(self.offset_volts[load.banks.columns]).any(axis=1)
+        if not unknown.any():
+            return
+        rate = settling_rate_per_second(
+            load.a_siemens, load.b_siemens, load.row_sum_siemens, np.zeros(load.banks.columns.shape),
+            float(board.describe.gain_bandwidth_hertz),
+        )
+        wait_seconds = settle_seconds(rate, SETTLED_REMAINDER)
+        live = (load.b_siemens.sum(axis=1) > 0.0).all(axis=1)
+        chosen = np.flatnonzero(unknown & load.written & live & (wait_seconds <= SETTLE_LIMIT_SECONDS))
         # A few banks of every column group are enough, and the offsets of a column do not depend on the bank.
         chosen = chosen[np.argsort(load.banks.columns[chosen, 0], kind="stable")][:: max(1, len(chosen) // MOST_BANKS)]
         if not len(chosen):
             return
         m = load.banks.rows.shape[1]
         groups = [
-            SolveGroup(load.banks.rows[i], load.banks.columns[i], np.zeros((REPEATS, m)), settle_seconds[i], averages, Constraint.NONE)
+            SolveGroup(
+                np.sort(load.banks.rows[i]), load.banks.columns[i], np.zeros((REPEATS, m)), wait_seconds[i], averages, Constraint.NONE
+            )
             for i in chosen
         ]
-        outputs = board.solve(groups)
         found: dict[int, list[float]] = {}
-        for i, output in zip(chosen, outputs, strict=True):
+        for i, output in zip(chosen, board.solve(groups), strict=True):
             if output.saturated.any() or output.unsettled.any():
                 continue
             q, k = circuit_matrices(load.a_siemens[i], load.b_siemens[i], load.row_sum_siemens)
@@ -46,11 +56,20 @@ class AutoZero:
         for column, volts in found.items():
             self.offset_volts[column] = np.mean(volts)
 
-    def bias_amps(self, b_siemens: np.ndarray, columns: np.ndarray, row_sum_siemens: float, feedback_siemens: np.ndarray) -> np.ndarray:
-        """Bias K·Vos (n, k) that cancels the offsets of banks with conductances (n, m, k) on `columns` (n, k)."""
-        volts = np.nan_to_num(self.offset_volts)[columns]
-        leaked = np.einsum("nmk,nk->nm", b_siemens, volts) / row_sum_siemens
-        return volts * (b_siemens.sum(axis=1) + feedback_siemens) - np.einsum("nmk,nm->nk", b_siemens, leaked)
+    def bias_amps(self, load: Load, feedback_siemens: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Bias K·Vos (n, k) that cancels the offsets of the `active` columns (n, k) of every matrix of `load`."""
+        volts = np.nan_to_num(self.offset_volts)[load.banks.columns] * active
+        leaked = np.einsum("nmk,nk->nm", load.b_siemens, volts) / load.row_sum_siemens
+        return volts * (load.b_siemens.sum(axis=1) + feedback_siemens) - np.einsum("nmk,nm->nk", load.b_siemens, leaked)
+
+    def masked_bias_amps(
+        self, load: Load, indptr: np.ndarray, indices: np.ndarray, feedback_siemens: np.ndarray
+    ) -> np.ndarray:
+        """Bias K·Vos (n, k) of n solves on the one matrix of `load` that each have their own rows (CSR)."""
+        volts = np.nan_to_num(self.offset_volts)[load.banks.columns[0]]
+        b_siemens = load.b_siemens[0]
+        of_row = b_siemens * volts - b_siemens * ((b_siemens @ volts) / load.row_sum_siemens)[:, None]
+        return sum_rows(of_row, indptr, indices) + volts * feedback_siemens
 
 
 def circuit_matrices(a_siemens: np.ndarray, b_siemens: np.ndarray, row_sum_siemens: float) -> tuple[np.ndarray, np.ndarray]:
@@ -58,3 +77,12 @@ def circuit_matrices(a_siemens: np.ndarray, b_siemens: np.ndarray, row_sum_sieme
     q = b_siemens.T @ a_siemens / row_sum_siemens
     k = np.diag(b_siemens.sum(axis=0)) - b_siemens.T @ b_siemens / row_sum_siemens
     return q, k
+
+
+def sum_rows(of_row: np.ndarray, indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """(n, k): for each of n lists of rows (CSR), the sum of `of_row` (m, k) over them."""
+    sums = np.zeros((len(indptr) - 1, of_row.shape[1]))
+    filled = np.flatnonzero(np.diff(indptr))
+    if len(filled):
+        sums[filled] = np.add.reduceat(of_row[indices], indptr[:-1][filled])
+    return sums

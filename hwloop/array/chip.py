@@ -20,6 +20,8 @@ STRATEGIES = ("adaptive", "ispva", "igvva")
 FAILURES_UNTIL_BAD, FAILING_SHARE = 3, 0.2
 # A cell that does not respond and stands this many tolerances from its target is dead.
 FAR_TOLERANCES = 4.0
+# A cell that was given up but stands within this many tolerances costs less than the bank that it would take out.
+GIVEN_UP_TOLERANCES = 2.0
 _DEAD = {Outcome.NO_RESPONSE: "no response", Outcome.STUCK_HIGH: "stuck high", Outcome.UNFORMED: "unformed"}
 
 
@@ -36,7 +38,10 @@ class BoardPort(Protocol):
 
 @dataclass(frozen=True)
 class ProgramSettings:
-    """How conductances are written: strategy, acceptance (`tolerance` is a fraction of the range), reading, patience."""
+    """How conductances are written: strategy, acceptance (`tolerance` is a fraction of the range), reading, patience.
+
+    A tolerance far below what real cells overshoot by is for cells that land where they are aimed.
+    """
 
     strategy: str = "adaptive"
     tolerance: float = 0.02
@@ -44,6 +49,11 @@ class ProgramSettings:
     max_steps: int = 16
     range: ConductanceRange = ConductanceRange(3e-6, 225e-6)
     hrs_accept_siemens: float = 5e-6
+
+    @staticmethod
+    def ideal(tolerance: float = 5e-4) -> ProgramSettings:
+        """For cells without any error, on a rig whose zero is 0 S."""
+        return ProgramSettings(tolerance=tolerance, range=ConductanceRange(0.0, 225e-6), hrs_accept_siemens=0.05e-6)
 
     def verify(self) -> Verify:
         """The acceptance window in siemens; spread and guard shrink with a narrow one."""
@@ -82,7 +92,7 @@ class Chip:
         self.totals = ProgramTotals()
         self.on_programmed: Callable[[ProgramResult], None] = lambda result: None
         self._failures, self._attempts = np.zeros(self.size, np.int64), np.zeros(self.size, np.int64)
-        self._adaptive = adaptive.AdaptiveSettings(verify=settings.verify(), max_steps=settings.max_steps)
+        self._adaptive = adaptive.settings_for(settings.verify(), settings.max_steps)
         self._model = adaptive.new_model(self.size, self._adaptive)
 
     def read(self, cells: np.ndarray, averages: int = 12) -> CellReads:
@@ -127,6 +137,12 @@ class Chip:
         self._note_failures(result)
         self.on_programmed(result)
         return result
+
+    def program_near(self, cells: np.ndarray, target_siemens: np.ndarray) -> np.ndarray:
+        """Program cells (…, k) and tell which groups of k (…) bool stand near their targets, verified or nearly so."""
+        result = self.program(cells.ravel(), target_siemens.ravel())
+        near = np.abs(result.error_siemens) <= GIVEN_UP_TOLERANCES * self.settings.tolerance * self.settings.range.span_siemens
+        return (result.accepted | near).reshape(cells.shape).all(axis=-1)
 
     def _note_failures(self, result: ProgramResult) -> None:
         """Dead cells go on the map at once; one that moves but misses its target, only when it does so again and again."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from hwloop.array.chip import Chip
 from hwloop.drivers.cells import CellPulses, Polarity
+from hwloop.errors import LimitError
 from hwloop.link.protocol import LIMIT_FORMING_ATTEMPTS
 
 FORMED_SIEMENS = 1.5e-6     # pristine cells lie below 0.1 µS, formed ones stay above even after RESET
@@ -27,7 +28,10 @@ class FormingSettings:
     resets: int = 2
 
     def __post_init__(self):
-        assert len(self.amplitudes_volts) <= LIMIT_FORMING_ATTEMPTS
+        attempts = len(self.amplitudes_volts)
+        if not 1 <= attempts <= LIMIT_FORMING_ATTEMPTS:
+            raise LimitError("number of forming attempts", attempts, f"1 to {LIMIT_FORMING_ATTEMPTS}", "pulses a cell",
+                             "choose fewer amplitudes")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def unformed_cells(chip: Chip, cells: np.ndarray) -> np.ndarray:
 
 
 def form(
-    chip: Chip, cells: np.ndarray, settings: FormingSettings, on_attempt: Callable[[int, int], None] = lambda done, total: None
+    chip: Chip, cells: np.ndarray, settings: FormingSettings,
+    on_attempt: Callable[[int, int], None] = lambda done, total: None,
 ) -> FormingResult:
     """Form the pristine ones of `cells` (n,), and mark on the chip's map those that no attempt forms or that end stuck.
 
@@ -84,6 +89,8 @@ def _pulses(forming: np.ndarray, resetting: np.ndarray, forming_volts: float, se
     cells = np.concatenate([forming, resetting])
     is_forming = np.arange(len(cells)) < len(forming)
     return CellPulses(
-        cells, np.where(is_forming, Polarity.FORM, Polarity.RESET), np.where(is_forming, forming_volts, settings.reset_volts),
-        np.where(is_forming, settings.gate_volts, settings.reset_gate_volts), np.full(len(cells), settings.width_seconds),
+        cells, np.where(is_forming, Polarity.FORM, Polarity.RESET),
+        np.where(is_forming, forming_volts, settings.reset_volts),
+        np.where(is_forming, settings.gate_volts, settings.reset_gate_volts),
+        np.full(len(cells), settings.width_seconds),
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwloop.array.chip import Chip
-from hwloop.array.placement import Banks
+from hwloop.array.placement import Banks, move_rows
 from hwloop.drivers.board import Board
 from hwloop.errors import LimitError
 
-# A cell that was given up but stands within this many tolerances of its target costs less than a bank that is left out.
-GIVEN_UP_TOLERANCES = 2.0
+# A matrix with more cells than this hardly finds a place without any fault: its failing rows move to spare rows.
+# A smaller one is written elsewhere in the next round, which costs no extra programming round.
+LARGE_CELLS = 256
+MOST_MOVES = 12
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Load:
     """n matrices on the chip.
 
     `banks` where; `written` (n,) bool, those whose cells all stand near their targets; `a_siemens`, `b_siemens`
-    (n, m, k) as last read; `row_sum_siemens` S, the same for every row of every bank.
+    (n, m, k) as last read; `row_sum_siemens` S, the same for every row of every bank; `rows_moved` to spare rows.
     """
 
     banks: Banks
@@ -28,6 +30,7 @@ class Load:
     a_siemens: np.ndarray
     b_siemens: np.ndarray
     row_sum_siemens: float
+    rows_moved: int = 0
 
 
 def load_banks(
@@ -36,12 +39,26 @@ def load_banks(
 ) -> Load:
     """Program targets (n, m, k) of arrays A and B into `banks` and compensate their rows to the smallest common S that
     is at least `least_row_sum_siemens`. Raises LimitError where the compensation ladder cannot reach it."""
-    cells = banks.cells(chip.rows, chip.columns)
     targets = np.stack([target_a_siemens, target_b_siemens])
-    result = chip.program(cells.ravel(), targets.ravel())
-    near = np.abs(result.error_siemens) <= GIVEN_UP_TOLERANCES * chip.settings.tolerance * chip.settings.range.span_siemens
-    written = (result.accepted | near).reshape(cells.shape).all(axis=(0, 2, 3))
-    rows = np.unique(banks.rows)
+    near = chip.program_near(banks.cells(chip.rows, chip.columns), targets).all(axis=0)
+    rows_moved = 0
+    if targets[0, 0].size * 2 > LARGE_CELLS:
+        for _ in range(MOST_MOVES):
+            if near.all():
+                break
+            banks, moved = move_rows(banks, ~near, chip.map.usable())
+            if not moved.any():
+                break
+            rows_moved += int(moved.sum())
+            cells = banks.cells(chip.rows, chip.columns)
+            near[moved] = chip.program_near(cells[:, moved], targets[:, moved]).all(axis=0)
+    row_sum_siemens = compensate_rows(board, chip, np.unique(banks.rows), least_row_sum_siemens)
+    a_siemens, b_siemens = chip.conductance_siemens[banks.cells(chip.rows, chip.columns)]
+    return Load(banks, near.all(axis=1), a_siemens, b_siemens, row_sum_siemens, rows_moved)
+
+
+def compensate_rows(board: Board, chip: Chip, rows: np.ndarray, least_row_sum_siemens: float) -> float:
+    """Bring `rows` (n,) to the smallest common S that is at least `least_row_sum_siemens`, and return it."""
     chip.read_unknown(rows)
     sums_siemens = chip.row_sums_siemens(rows) + board.scales.input_siemens
     row_sum_siemens = max(float(sums_siemens.max()), least_row_sum_siemens)
@@ -52,5 +69,4 @@ def load_banks(
             "use fewer columns, or a smaller conductance range",
         )
     board.compensate(rows, missing_siemens)
-    a_siemens, b_siemens = chip.conductance_siemens[cells]
-    return Load(banks, written, a_siemens, b_siemens, row_sum_siemens)
+    return row_sum_siemens

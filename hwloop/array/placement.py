@@ -13,7 +13,8 @@ from hwloop.errors import UsageError
 class Banks:
     """n places for m×k matrices, no two sharing a cell.
 
-    `rows` (n, m) ascending in each bank, `columns` (n, k) ascending; the same in both arrays.
+    `rows` (n, m): the row of the chip that holds each row of a matrix; `columns` (n, k) ascending neighbours; the same
+    in both arrays.
     """
 
     rows: np.ndarray
@@ -30,6 +31,10 @@ class Banks:
     def first(self, count: int) -> Banks:
         """The first `count` banks."""
         return Banks(self.rows[:count], self.columns[:count])
+
+    def usable(self, usable: np.ndarray) -> np.ndarray:
+        """Bool (n, m): rows whose cells are `usable` (2, R, C) in both arrays."""
+        return usable[:, self.rows[:, :, None], self.columns[:, None, :]].all(axis=(0, 3))
 
 
 def place_banks(usable: np.ndarray, m: int, k: int) -> Banks:
@@ -56,9 +61,34 @@ def place_banks(usable: np.ndarray, m: int, k: int) -> Banks:
     )
 
 
+def banks_of_faultless_chip(rows: int, columns: int, m: int, k: int) -> int:
+    """How many m×k banks a chip without bad cells holds."""
+    return (rows // m) * (columns // k)
+
+
+def move_rows(banks: Banks, failed: np.ndarray, usable: np.ndarray) -> tuple[Banks, np.ndarray]:
+    """Banks whose `failed` rows (n, m) bool have moved to spare rows of their columns; and which rows did, (n, m) bool.
+
+    A spare row has usable cells there and belongs to no bank of these columns. Where there are none left, a row stays.
+    """
+    rows, moved = banks.rows.copy(), np.zeros_like(failed)
+    for bank in np.flatnonzero(failed.any(axis=1)):
+        columns = banks.columns[bank]
+        shared = (banks.columns[:, :1] < columns[-1] + 1) & (banks.columns[:, -1:] >= columns[0])
+        spare = usable[:, :, columns].all(axis=(0, 2))
+        spare[rows[shared[:, 0]]] = False
+        spare_rows, places = np.flatnonzero(spare), np.flatnonzero(failed[bank])
+        count = min(len(spare_rows), len(places))
+        rows[bank, places[:count]] = spare_rows[:count]
+        moved[bank, places[:count]] = True
+    return Banks(rows, banks.columns), moved
+
+
 def check_fit(m: int, k: int, rows: int, columns: int) -> None:
-    """Refuse a rank that no bank of this board can hold."""
+    """Refuse an m×k matrix that a board of `rows` × `columns` can solve neither at once nor in row tiles."""
     if not 1 <= k <= columns:
         raise UsageError(f"rank is {k}, allowed 1 to {columns}, the columns of this board; lower the rank")
+    if k > rows:
+        raise UsageError(f"rank is {k}, allowed 1 to {rows}, the rows of this board; lower the rank")
     if m < 1:
         raise UsageError(f"a matrix with {m} rows cannot be placed; at least 1 is needed")

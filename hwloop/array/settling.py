@@ -15,6 +15,9 @@ from numba import njit
 
 from hwloop.eigenvalues import smallest_pencil_eigenvalue, smallest_real_part
 
+SETTLED_REMAINDER = 3e-4        # of a step that may be left when sampling begins
+SETTLE_LIMIT_SECONDS = 5e-4     # the longest wait for that; slower loops are changed
+
 
 def settling_rate_per_second(
     conductance_a_siemens: np.ndarray,

@@ -69,11 +69,11 @@ def program(
         program_options={"strategy": strategy, "tolerance": tolerance},
     )
 
-    from hwloop.controller import array_job
+    from hwloop.controller import program_job
 
     with progress.report() as report:
         output.emit(
-            array_job.program_array(settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit)
+            program_job.program_array(settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit)
         )
 
 
@@ -104,11 +104,10 @@ def mask(
     """Take cells out of use, by hand or from a chip-status list; without options, list what is masked."""
     settings = context.settings(board_options={"state": state, "pristine": pristine})
 
-    from hwloop.controller import array_job
+    from hwloop.controller import mask_job
 
-    with progress.report() as report:
-        output.emit(
-            array_job.mask_array(
-                settings, report, arrays=arrays, rows=rows, columns=columns, clear=clear, status_list=status_list
-            )
+    output.emit(
+        mask_job.mask_array(
+            settings, arrays=arrays, rows=rows, columns=columns, clear=clear, status_list=status_list
         )
+    )

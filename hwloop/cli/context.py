@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from hwloop.cli.frame import given_options
-from hwloop.config import DEFAULT_BOARD, RIG_VARIABLE, SEED_VARIABLE, RunSettings, load_rig
+from hwloop.config import DEFAULT_BOARD, RIG_VARIABLE, SEED_MAX, SEED_VARIABLE, RunSettings, load_rig
 from hwloop.errors import UsageError
 from hwloop.runscript import RunScript
 
@@ -34,7 +34,11 @@ def settings(
         script=(str(script.path), script.rig_tables) if script else None,
         board=board,
     )
-    return RunSettings(rig=rig, seed=_seed(given.get("seed"), script), dry_run=given.get("dry_run", False))
+    return RunSettings(rig=rig, seed=_seed(given.get("seed"), script), dry_run=is_dry_run())
+
+
+def is_dry_run() -> bool:
+    return given_options().get("dry_run", False)
 
 
 def wants_json() -> bool:
@@ -60,7 +64,9 @@ def _seed(given: int | None, script: RunScript | None) -> int:
         return given
     variable = os.environ.get(SEED_VARIABLE)
     if variable is not None:
-        if not variable.isdecimal():
-            raise UsageError(f"environment {SEED_VARIABLE} is {variable!r}: expected a whole number, 0 or more")
+        if not (variable.isascii() and variable.isdecimal() and int(variable) <= SEED_MAX):
+            raise UsageError(
+                f"environment {SEED_VARIABLE} is {variable!r}: expected a whole number, 0 to {SEED_MAX}"
+            )
         return int(variable)
     return script.seed if script and script.seed is not None else 0

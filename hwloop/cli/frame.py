@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from hwloop.config import SEED_MAX
+
 _META_KEY = "hwloop.global_options"
 
 
@@ -38,7 +40,7 @@ def _global_options() -> list[click.Option]:
         valued("--rig", str, "NAME|PATH", "Rig: default, ideal, or a TOML file."),
         valued("--backend", str, "mock|real", "Simulated or real board."),
         valued("--serial-number", click.IntRange(0), "N", "Serial number of the board."),
-        valued("--seed", click.IntRange(0), "N", "Seed of the simulation and of the start.  [default: 0]"),
+        valued("--seed", click.IntRange(0, SEED_MAX), "N", "Seed of the simulation and of the start.  [default: 0]"),
         flag("--json", "Print one JSON document on stdout."),
         flag("--dry-run", "Plan and check; drive nothing."),
         flag("--no-progress", "No progress bars."),

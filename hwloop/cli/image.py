@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hwloop.cli import output
+from hwloop.cli import context, output
 from hwloop.cli.frame import Group
 from hwloop.cli.options import FILE
 
@@ -21,4 +21,4 @@ def decode(source: Path, target: Path) -> None:
     """Restore the picture of a file of `factorize image --compressed`, from that file alone."""
     from hwloop.controller import image_job
 
-    output.emit(image_job.decode_image(source, target))
+    output.emit(image_job.decode_image(source, target, dry_run=context.is_dry_run()))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +16,10 @@ from hwloop.cli.frame import LazyGroup
 from hwloop.errors import HwloopError
 
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 2, 70, 130, 141, 143
+
+# Letters that file names and messages may hold, for terminals that only know ASCII.
+_ASCII = {"µ": "u", "Ω": "Ohm", "°": "", "−": "-", "–": "-", "×": "x", "≥": ">=", "≤": "<=", "…": "..."}
+_ASCII_ERRORS = "hwloop-ascii"
 
 NOUNS = {
     "board": "Identify the board, or make it safe.",
@@ -44,6 +51,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit code. Every failure ends as one line on stderr."""
+    _open_streams()
     try:
         signals.raise_on_termination()
         with hwloop.make_context("hwloop", list(arguments)) as ctx:
@@ -69,9 +77,28 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"internal error, {type(error).__name__}; please send the report {_write_report()}", EXIT_INTERNAL)
 
 
+def _open_streams() -> None:
+    """Standard streams that exist and take every character, whatever the caller closed and whatever the locale is."""
+    codecs.register_error(_ASCII_ERRORS, _in_ascii)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ASCII_ERRORS)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that the terminal or the locale does not have."""
+    missing = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character, "?") for character in missing), error.end
+
+
 def _fail(text: str, exit_code: int) -> int:
-    # One line whatever a library put into its message.
-    sys.stderr.write(f"hwloop: error: {' '.join(text.split())}\n")
+    # One line whatever a library put into its message. Where nobody can be told, the exit code has to do.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"hwloop: error: {' '.join(text.split())}\n")
+        sys.stderr.flush()
     return exit_code
 
 

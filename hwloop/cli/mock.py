@@ -10,6 +10,7 @@ import click
 from hwloop.cli import context, output
 from hwloop.cli.frame import Group
 from hwloop.cli.options import simulated_board
+from hwloop.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ def serve(port: str, state: Path | None, pristine: bool | None) -> None:
     pty opens a pseudo-terminal, a serial port like any other; its name is shown.
     """
     settings = context.settings(board_options={"state": state, "pristine": pristine})
+    if settings.rig.board.backend != "mock":
+        raise UsageError("mock serve offers a simulated board, and this rig's backend is real; name another rig")
+    if context.is_dry_run():
+        from hwloop.controller.plan import DryRun
+
+        output.emit(DryRun(f"serve the simulated board {settings.rig.board.name} on {port}"))
+        return
 
     from hwloop.mock.serve import serve_port
     from hwloop.rig import bench_config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import click
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-ARRAYS = click.Choice(["A", "B", "both"], case_sensitive=False)
+ARRAYS = click.Choice(["A", "B", "both"])
 
 
 def simulated_board(function: Callable) -> Callable:
@@ -26,6 +27,21 @@ def range_of(name: str) -> Callable:
     return click.option(f"--{name}", type=IndexRange(), metavar="N|FIRST:END", help=text)
 
 
+class Penalty(click.ParamType):
+    """A finite number, 0 or more."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not (math.isfinite(found) and found >= 0.0):
+            self.fail(f"{value!r}: expected a number, 0 or more", param, ctx)
+        return found
+
+
 class IndexRange(click.ParamType):
     """ "7" or "0:16" to a range; END is not included, as in Python."""
 
@@ -35,9 +51,13 @@ class IndexRange(click.ParamType):
         if isinstance(value, range):
             return value
         first, colon, end = value.partition(":")
-        if not first.isdecimal() or (colon and not end.isdecimal()):
+        if not _is_index(first) or (colon and not _is_index(end)):
             self.fail(f"{value!r} is not an index (7) or a range (0:16)", param, ctx)
         found = range(int(first), int(end) if colon else int(first) + 1)
         if not found:
             self.fail(f"{value!r} is empty: END is one past the last index", param, ctx)
         return found
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10

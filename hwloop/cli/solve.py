@@ -8,21 +8,23 @@ import click
 
 from hwloop.cli import context, output, progress
 from hwloop.cli.frame import Command
-from hwloop.cli.options import FILE, simulated_board
+from hwloop.cli.options import FILE, Penalty, simulated_board
+
+PENALTY = Penalty()
 
 
 @click.command("solve", cls=Command)
 @click.argument("matrix", metavar="X", type=FILE)
 @click.argument("right_side", metavar="Y", type=FILE)
 @click.option("--output", "target", type=FILE, metavar="OUT", help="Write the solution (.npy or .csv).")
-@click.option("--ridge", type=click.FloatRange(0), default=0.0, show_default=True, help="Squared penalty.")
-@click.option("--l1", type=click.FloatRange(0), default=0.0, show_default=True, help="Linear penalty.")
+@click.option("--ridge", type=PENALTY, default=0.0, show_default=True, help="Squared penalty.")
+@click.option("--l1", type=PENALTY, default=0.0, show_default=True, help="Linear penalty.")
 @simulated_board
 def command(
     matrix: Path, right_side: Path, target: Path | None, ridge: float, l1: float,
     state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
-    """Solve min ‖X h − y‖, h ≥ 0, on the circuit, for the matrix file X and every column of the file Y.
+    """Solve min |X h - y|, h >= 0, on the circuit, for the matrix file X and every column y of the file Y.
 
     The exact float64 solution is computed beside it, and both residuals are shown.
     """

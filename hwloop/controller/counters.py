@@ -83,16 +83,21 @@ class Counters:
         return tuple(Quantity(name, value, _unit(name)) for name, value in named.items() if value is not None)
 
     def text(self) -> str:
-        """Two lines for people."""
-        hardware = self.hardware_seconds
-        mock = "" if self.mock_seconds is None else f", simulated bench {self.mock_seconds:.1f} s"
-        return (
-            f"hardware   {hardware.total:.1f} s: pulse {hardware.pulse:.1f}, read {hardware.read:.1f}, solve {hardware.solve:.1f}, "
-            f"load {hardware.load:.1f}, link {hardware.link:.1f} (partly hidden); {self.pulses:,} cell pulses in "
-            f"{self.row_pulses:,} row pulses, {self.solves:,} solves, {self.exchanges:,} exchanges, "
-            f"{(self.bytes_sent + self.bytes_received) / 1e6:.1f} MB\n"
-            f"host       {self.host_seconds:.1f} s of CPU in {self.wall_seconds:.1f} s{mock}"
+        """Three lines for people."""
+        parts = ", ".join(
+            f"{step} {getattr(self.hardware_seconds, step):.3g}" for step in ("pulse", "read", "solve", "load", "link")
         )
+        mock = "" if self.mock_seconds is None else f"; simulated board {self.mock_seconds:.3g} s of CPU"
+        return (
+            f"hardware   {self.hardware_seconds.total:.3g} s on the bench ({parts}, partly hidden)\n"
+            f"work       {self.pulses:,} cell pulses in {self.row_pulses:,} row pulses, {self.reads:,} reads, "
+            f"{self.solves:,} solves, {self.exchanges:,} exchanges, {_size(self.bytes_sent + self.bytes_received)}\n"
+            f"host       {self.host_seconds:.3g} s of CPU in {self.wall_seconds:.3g} s{mock}"
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
 
 
 def _unit(name: str) -> str:

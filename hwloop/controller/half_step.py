@@ -28,7 +28,8 @@ class AnalogHalfStep:
     """Solves every regression on the circuit; a HalfStep for `factorize`.
 
     With a shadow the exact float64 solution is computed beside it, and a regression that deviates by more than
-    `shadow_limit` (relative, in the norm of its coefficients) is warned of, replaced, or stops the run.
+    `shadow_limit` (relative, in the norm of its coefficients) is warned of, replaced, or stops the run. With "refine"
+    the solver itself corrects its solutions on the circuit, and what still deviates is warned of.
     """
 
     def __init__(self, solver: GinvSolver, config: SolverConfig, clock: HostClock, report: Report):
@@ -48,7 +49,8 @@ class AnalogHalfStep:
             return self._solver.solve_dense(regression.design, regression.targets, regression.ridge, regression.l1)
         if isinstance(regression, MaskedRegression):
             return self._solver.solve_masked(
-                regression.design, regression.indptr, regression.indices, regression.values, regression.ridge, regression.l1
+                regression.design, regression.indptr, regression.indices, regression.values, regression.ridge,
+                regression.l1,
             )
         return self._solver.solve_sparse(regression.design, regression.targets, regression.ridge, regression.l1)
 
@@ -64,12 +66,13 @@ class AnalogHalfStep:
         if not beyond.any():
             return coefficients
         text = (
-            f"half-step {self.shadow.half_steps}: {int(beyond.sum())} of {beyond.size} regressions deviate from exact NNLS by more "
-            f"than {self._config.shadow_limit:g} (largest {deviation.max():.3g})"
+            f"half-step {self.shadow.half_steps}: {int(beyond.sum()):,} of {beyond.size:,} regressions deviate from "
+            f"exact NNLS by more than {self._config.shadow_limit:g} (largest {deviation.max():.3g})"
         )
         if self._config.shadow == "stop":
             raise GoalNotReachedError(f"{text}; the shadow's policy is to stop")
-        self._report.note(text + ("; replaced by float64" if self._config.shadow == "fallback" else ""))
         if self._config.shadow == "fallback":
+            self._report.note(f"{text}; replaced by float64")
             return np.where(beyond[..., None, :], exact, coefficients)
+        self._report.note(text)
         return coefficients

@@ -8,23 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from hwloop import config
 from hwloop.anls import HalfStep, Masked
 from hwloop.anls.exact import exact_half_step
 from hwloop.anls.loop import Factorization, factorize
 from hwloop.apps.matrix import MatrixInput, load_matrix
-from hwloop.array.placement import check_fit
 from hwloop.config import RunSettings
-from hwloop.controller.counters import Counters
-from hwloop.controller.half_step import AnalogHalfStep
-from hwloop.controller.output_files import OutputFiles
-from hwloop.controller.plan import Plan, plan_dense
+from hwloop.controller.outcome import RunOutcome
+from hwloop.controller.output_files import OutputFiles, check_target
+from hwloop.controller.plan import Plan, check_simulated_fit, plan_dense
 from hwloop.controller.session import Session, open_session
 from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.digest import factors_sha256
 from hwloop.runlog.publish import publish
-from hwloop.runlog.record import Convergence, FactorPair, Quantity, RunRecord
+from hwloop.runlog.record import Convergence, FactorPair, Quantity
 from hwloop.runscript import MatrixOptions
 
 # Larger pictures than this show nothing that a smaller one does not.
@@ -42,40 +39,36 @@ class MatrixResult:
     residual: np.ndarray
     reference_residual: np.ndarray
     converged: bool
-    counters: Counters
-    placement: dict[str, Any]
     factors: Path | None
-    run_file: Path
-    pictures: tuple[Path, ...]
-    seed: int
     factors_sha256: str
-    goal_missed: str | None = None
+    outcome: RunOutcome
+    goal_missed: None = None
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
-        count = min(len(self.residual), len(self.reference_residual))
+        curves = zip(self.residual.tolist(), self.reference_residual.tolist(), strict=False)
         return {
             "matrix": self.name, "shape": list(self.shape), "stored": self.stored, "rank": self.rank,
-            "residual": float(self.residual[-1]), "converged": self.converged, "reference": {"residual": float(self.reference_residual[-1])},
+            "residual": float(self.residual[-1]), "converged": self.converged,
+            "reference": {"residual": float(self.reference_residual[-1])},
             "iterations": [
-                {"iteration": i + 1, "residual": float(self.residual[i]), "reference_residual": float(self.reference_residual[i])}
-                for i in range(count)
+                {"iteration": number, "residual": residual, "reference_residual": reference}
+                for number, (residual, reference) in enumerate(curves, start=1)
             ],
-            **self.counters.document(), "placement": self.placement, "factors": self.factors, "run_file": self.run_file,
-            "pictures": list(self.pictures), "seed": self.seed, "factors_sha256": self.factors_sha256,
+            "factors": self.factors, "factors_sha256": self.factors_sha256, **self.outcome.document(),
         }
 
     def text(self) -> str:
         """For people."""
         m, n = self.shape
+        count = len(self.residual)
         lines = [
-            f"matrix     {self.name}, {m} x {n}, {self.stored:,} entries, rank {self.rank}: ({m}x{self.rank})({self.rank}x{n})",
-            f"residual   {self.residual[-1]:.4g} of the matrix on the circuit, {self.reference_residual[-1]:.4g} in float64, after "
-            f"{len(self.residual)} iterations{' (converged)' if self.converged else ''}",
-            self.counters.text(),
+            f"matrix     {self.name}, {m} x {n}, {self.stored:,} entries = ({m}x{self.rank})({self.rank}x{n})",
+            f"residual   {self.residual[-1]:.4g} of the matrix on the circuit, {self.reference_residual[-1]:.4g} in "
+            f"float64, after {count} iteration{'s' * (count > 1)}{' (converged)' if self.converged else ''}",
         ]
         lines += [f"factors    {self.factors}"] if self.factors else []
-        return "\n".join([*lines, f"run file   {self.run_file}", *(f"picture    {path}" for path in self.pictures)])
+        return "\n".join([*lines, *self.outcome.lines()])
 
 
 def run_matrix(options: MatrixOptions, settings: RunSettings, report: Report) -> MatrixResult | Plan:
@@ -88,17 +81,18 @@ def run_matrix(options: MatrixOptions, settings: RunSettings, report: Report) ->
     m, n = loaded.values.shape
     if options.rank > min(m, n):
         raise UsageError(f"rank is {options.rank}, allowed 1 to {min(m, n)} for a {m}x{n} matrix; lower the rank")
-    files = OutputFiles("matrix", options.run_file, options.pictures)
-    files.refuse_existing(options.factors)
+    files = OutputFiles("matrix", options.run_file, options.pictures, options.factors)
+    if options.factors:
+        check_target(options.factors, ".npz")
     if settings.dry_run:
         return plan_dense(settings, 1, m, n, options.rank, options.iterations)
+    check_simulated_fit(settings, m, options.rank)
     with open_session(settings, report) as session:
-        check_fit(m, options.rank, session.board.rows, session.board.columns)
+        session.check_fit(m, options.rank)
         reference = _factorize(loaded, options, settings.seed, exact_half_step, report, "float64 reference")
-        solver = AnalogHalfStep(session.solver, settings.rig.solver, session.clock, report)
         with session.clock.running():
-            analog = _factorize(loaded, options, settings.seed, solver, report, "circuit")
-    return _finish(loaded, options, settings, files, session, analog, reference)
+            analog = _factorize(loaded, options, settings.seed, session.half_step(), report, "circuit")
+    return _finish(loaded, options, files, session, analog, reference)
 
 
 def _factorize(
@@ -112,36 +106,37 @@ def _factorize(
 
 
 def _finish(
-    loaded: MatrixInput, options: MatrixOptions, settings: RunSettings, files: OutputFiles, session: Session,
-    analog: Factorization, reference: Factorization,
+    loaded: MatrixInput, options: MatrixOptions, files: OutputFiles, session: Session, analog: Factorization,
+    reference: Factorization,
 ) -> MatrixResult:
     from hwloop.apps import pictures
 
-    counters, maps = session.counters(), session.conductance_maps()
     w, h = analog.W.reshape(-1, options.rank), analog.H.reshape(options.rank, -1)
     count = min(len(analog.residual), len(reference.residual))
     convergence = (Convergence("matrix", "relative residual", analog.residual[:count], reference.residual[:count]),)
-    record = RunRecord(
-        kind="matrix", seed=settings.seed,
-        configuration={"options": config.describe(options), "rig": config.describe(settings.rig)}, inputs=(loaded.source,),
-        board=session.describe_board(), array=session.describe_array(), factors=(FactorPair("matrix", w, h),),
-        convergence=convergence,
+    record = session.record(
+        "matrix", options, (loaded.source,), (FactorPair("matrix", w, h),), convergence,
         metrics=(
-            Quantity("residual", float(analog.residual[-1])), Quantity("reference_residual", float(reference.residual[-1])),
+            Quantity("residual", float(analog.residual[-1])),
+            Quantity("reference_residual", float(reference.residual[-1])),
         ),
-        counters=counters.quantities(), conductance=maps,
     )
     if options.factors:
         with publish(options.factors) as file:
             np.savez(file, W=w, H=h)
     run_file = files.write_run(record)
-    drawn = {"convergence": pictures.draw_convergence(convergence), "conductance": pictures.draw_conductance(maps)}
+    drawn = {
+        "convergence": pictures.draw_convergence(convergence),
+        "conductance": pictures.draw_conductance(record.conductance),
+    }
     values = loaded.values
-    if isinstance(values, np.ndarray) and values.size <= MOST_PICTURED and values.any():
+    dense = isinstance(values, np.ndarray)
+    if dense and values.size <= MOST_PICTURED and values.any():
         top = values.max()
-        drawn["comparison"] = pictures.draw_comparison(values[:, :, None] / top, np.clip(w @ h / top, 0.0, 1.0)[:, :, None])
+        shown = np.clip(w @ h / top, 0.0, 1.0)
+        drawn["comparison"] = pictures.draw_comparison(values[:, :, None] / top, shown[:, :, None])
     return MatrixResult(
-        loaded.source.name, values.shape, values.size if isinstance(values, np.ndarray) else values.nnz, options.rank,
-        analog.residual, reference.residual, analog.converged, counters, vars(session.solver.totals).copy(), options.factors, run_file,
-        files.write_pictures(run_file, drawn), settings.seed, factors_sha256([(w, h)]),
+        loaded.source.name, values.shape, values.size if dense else values.nnz, options.rank, analog.residual,
+        reference.residual, analog.converged, options.factors, factors_sha256([(w, h)]),
+        session.outcome(run_file, files.write_pictures(run_file, drawn)),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwloop.errors import UsageError
 from hwloop.runlog.publish import refuse_existing
 from hwloop.runlog.record import RunRecord
 from hwloop.runlog.run_file import create_run, write_run
@@ -16,20 +18,46 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-class OutputFiles:
-    """The files of one run of `kind`: a run file, by default a new one in runs/, and pictures beside it.
+def check_target(path: Path, *suffixes: str) -> None:
+    """Refuse, before anything is driven, a file that could not be written afterwards.
 
-    Raises UsageError at once where a named file exists.
+    Raises UsageError where `path` exists, has none of `suffixes` (any where none is given), or lies where no file can
+    be made.
+    """
+    refuse_existing(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path} ends in {path.suffix or 'nothing'!r}, allowed {' and '.join(suffixes)}; choose one")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UsageError where no file can be made in `folder`, which may have to be made itself."""
+    existing = folder.absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UsageError(f"cannot write into {folder}: {existing} is no folder; choose another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write into {folder}: no right to write in {existing}; choose another place")
+
+
+class OutputFiles:
+    """The files of one run of `kind`: a run file, by default a new one in runs/, pictures beside it, and `others`.
+
+    Raises UsageError at once where a named file exists, is named twice, or could not be written.
     """
 
-    def __init__(self, kind: str, run_file: Path | None, pictures: Path | None):
+    def __init__(self, kind: str, run_file: Path | None, pictures: Path | None, *others: Path | None):
         self._run_file, self._pictures = run_file, pictures
-        self.refuse_existing(run_file)
-
-    def refuse_existing(self, path: Path | None) -> None:
-        """Refuse, before anything was driven, a file that the run would have to overwrite."""
-        if path is not None:
-            refuse_existing(path)
+        named = [path for path in (run_file, *others) if path is not None]
+        for number, path in enumerate(named):
+            check_target(path)
+            if os.path.realpath(path) in map(os.path.realpath, named[:number]):
+                raise UsageError(f"{path} is named for two outputs of this {kind} run; choose another name for one")
+        if run_file is None:
+            check_folder(RUNS)
+        if pictures is not None:
+            check_folder(pictures)
 
     def write_run(self, record: RunRecord) -> Path:
         """Write the run file; gives its path."""
@@ -39,12 +67,15 @@ class OutputFiles:
         return self._run_file
 
     def write_pictures(self, run_file: Path, drawn: Mapping[str, Figure]) -> tuple[Path, ...]:
-        """Write pictures as <run>-<name>.png; gives their paths."""
+        """Write pictures as <run>-<name>.png; gives their paths. A failure leaves the run file as it is and says so."""
         from hwloop.apps.pictures import save_figure
 
         folder = self._pictures or run_file.parent
         paths = []
         for name, figure in drawn.items():
             paths.append(folder / f"{run_file.stem}-{name}.png")
-            save_figure(figure, paths[-1])
+            try:
+                save_figure(figure, paths[-1])
+            except UsageError as error:
+                raise UsageError(f"{error}; the run itself is whole, in {run_file}") from error
         return tuple(paths)

@@ -15,8 +15,24 @@ PULSES_A_CELL = 1.6
 
 
 @dataclass(frozen=True)
+class DryRun:
+    """A command that was checked and not carried out: `what` it would have done."""
+
+    what: str
+    goal_missed: None = None
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {"dry_run": True, "what": self.what}
+
+    def text(self) -> str:
+        """For people."""
+        return f"dry run    would {self.what}; nothing was opened or driven"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Work of a run before anything is driven; counts are without faults, pulses and time are estimates."""
+    """Work of a run before anything is driven; counts are without faults, pulses are an estimate."""
 
     what: str
     half_steps: int
@@ -28,15 +44,36 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
-        return {"dry_run": True, **{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "goal_missed"}}
+        fields = {name: value for name, value in vars(self).items() if name != "goal_missed"}
+        return {"dry_run": True, **fields}
 
     def text(self) -> str:
         """For people."""
         return (
             f"dry run    {self.what}\n"
-            f"plan       {self.half_steps} half-steps, {self.rounds:,} programming rounds, {self.cells:,} cells to verify, about "
-            f"{self.estimated_pulses:,} cell pulses, {self.solves:,} solves; nothing was opened or driven"
+            f"plan       {self.half_steps:,} half-steps, {self.rounds:,} programming rounds, {self.cells:,} cells to "
+            f"verify, about {self.estimated_pulses:,} cell pulses, {self.solves:,} solves\n"
+            "           nothing was opened or driven"
         )
+
+
+def check_simulated_fit(settings: RunSettings, m: int, rank: int) -> None:
+    """Refuse, before a simulated board is started, a matrix of m rows and `rank` columns that does not fit it.
+
+    A real board says itself how large it is, once it is opened.
+    """
+    if settings.rig.board.backend == "mock":
+        geometry = BOARDS[settings.rig.board.name]
+        check_fit(m, rank, geometry.rows, geometry.columns)
+
+
+def plan_solve(settings: RunSettings, m: int, n: int, rank: int) -> Plan:
+    """Plan of n regressions on one m×rank matrix. Raises UsageError for a rank that does not fit."""
+    geometry = BOARDS[settings.rig.board.name]
+    check_fit(m, rank, geometry.rows, geometry.columns)
+    cells = 2 * m * rank
+    what = f"{_count(n, 'regression')} on one {m}x{rank} matrix, on {geometry.name}"
+    return Plan(what, 1, math.ceil(m / geometry.rows), cells, n, round(cells * PULSES_A_CELL))
 
 
 def plan_dense(settings: RunSettings, matrices: int, m: int, n: int, rank: int, iterations: int) -> Plan:
@@ -46,21 +83,28 @@ def plan_dense(settings: RunSettings, matrices: int, m: int, n: int, rank: int, 
     rounds = cells = 0
     for rows in (m, n):
         banks = max(geometry.rows // rows, 1) * (geometry.columns // rank)
-        rounds += math.ceil(matrices / banks) * max(1, math.ceil(rows / geometry.rows)) * iterations
+        rounds += math.ceil(matrices / banks) * math.ceil(rows / geometry.rows) * iterations
         cells += 2 * matrices * rows * rank * iterations
-    return Plan(
-        f"{matrices:,} matrices of {m}x{n}, rank {rank}, {iterations} iterations, on {geometry.name}", 2 * iterations, rounds, cells,
-        matrices * (m + n) * iterations, round(cells * PULSES_A_CELL),
+    what = (
+        f"{_count(matrices, 'matrix')} of {m}x{n}, rank {rank}, {_count(iterations, 'iteration')}, on {geometry.name}"
     )
+    return Plan(what, 2 * iterations, rounds, cells, matrices * (m + n) * iterations, round(cells * PULSES_A_CELL))
 
 
-def plan_masked(settings: RunSettings, m: int, n: int, rank: int, iterations: int) -> Plan:
-    """Plan of masked ANLS on one m×n matrix. Raises UsageError for a rank that does not fit."""
+def plan_masked(settings: RunSettings, m: int, n: int, rank: int, iterations: int, folds: int = 1) -> Plan:
+    """Plan of masked ANLS on `folds` m×n matrices. Raises UsageError for a rank that does not fit."""
     geometry = BOARDS[settings.rig.board.name]
     check_fit(max(m, n), rank, geometry.rows, geometry.columns)
     tiles = math.ceil(m / geometry.rows) + math.ceil(n / geometry.rows)
-    cells = 2 * rank * (m + n) * iterations
-    return Plan(
-        f"one {m}x{n} matrix of observed entries, rank {rank}, {iterations} iterations, on {geometry.name}", 2 * iterations,
-        tiles * iterations, cells, (m + n) * iterations, round(cells * PULSES_A_CELL),
+    repeats = folds * iterations
+    cells = 2 * rank * (m + n) * repeats
+    what = (
+        f"{_count(folds, 'fold')} of {m}x{n} with the observed entries, rank {rank}, "
+        f"{_count(iterations, 'iteration')}, on {geometry.name}"
     )
+    return Plan(what, 2 * repeats, tiles * repeats, cells, (m + n) * repeats, round(cells * PULSES_A_CELL))
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun[:-1].replace("matri", "matrice") + "s" if noun.endswith("x") else noun + "s"
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -4,45 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from hwloop import config
 from hwloop.anls import HalfStep, Masked
 from hwloop.anls.exact import exact_half_step
 from hwloop.anls.loop import Factorization, Progress, factorize
 from hwloop.apps import ratings as app
 from hwloop.apps.ratings import Fold, Ratings, Score
 from hwloop.apps.recommend import run_fields
-from hwloop.array.placement import check_fit
 from hwloop.config import RunSettings
-from hwloop.controller.counters import Counters
-from hwloop.controller.half_step import AnalogHalfStep
+from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.output_files import OutputFiles
-from hwloop.controller.plan import Plan, plan_masked
+from hwloop.controller.plan import Plan, check_simulated_fit, plan_masked
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.tracking import Tracked, tracked
 from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.digest import factors_sha256
-from hwloop.runlog.record import Convergence, FactorPair, Quantity, RunRecord
+from hwloop.runlog.record import Convergence, FactorPair, Quantity
 from hwloop.runscript import RatingsOptions
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold on the circuit and in float64; `rmse_by_iteration` (iterations,) of the test ratings."""
+    """One fold on the circuit and in float64: scores, and factors with the test RMSE after each iteration."""
 
     number: int
     ridge: float
     ridge_chosen: bool
     score: Score
     reference: Score
-    factors: Factorization
-    rmse_by_iteration: np.ndarray
-    reference_rmse_by_iteration: np.ndarray
+    analog: Tracked
+    float64: Tracked
+
+    @property
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """W (users, k) and H (k, items) of the circuit."""
+        return self.analog.factors.W, self.analog.factors.H
 
     def document(self) -> dict[str, Any]:
         """The JSON entry of `folds`."""
@@ -50,8 +51,12 @@ class FoldResult:
             "fold": self.number, "rmse": self.score.rmse, "mae": self.score.mae, "ridge": self.ridge,
             "ridge_chosen_on_training_data": self.ridge_chosen,
             "reference": {"rmse": self.reference.rmse, "mae": self.reference.mae},
-            "factors_sha256": factors_sha256([(self.factors.W, self.factors.H)]),
+            "factors_sha256": factors_sha256([self.factors]),
         }
+
+    def text(self) -> str:
+        """For people."""
+        return f"fold {self.number}     {_scores(self.score, self.reference)}; ridge {self.ridge:g} a rating"
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,8 @@ class RatingsResult:
     ratings: int
     rank: int
     folds: tuple[FoldResult, ...]
-    counters: Counters
-    placement: dict[str, Any]
-    run_file: Path
-    pictures: tuple[Path, ...]
-    seed: int
-    goal_missed: str | None = None
+    outcome: RunOutcome
+    goal_missed: None = None
 
     @property
     def score(self) -> Score:
@@ -83,95 +84,98 @@ class RatingsResult:
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
+        rmse, reference_rmse = (
+            np.mean(curves, axis=0).tolist()
+            for curves in ([f.analog.quality for f in self.folds], [f.float64.quality for f in self.folds])
+        )
         return {
-            "ratings": self.name, "users": self.users, "items": self.items, "observed": self.ratings, "rank": self.rank,
-            "rmse": self.score.rmse, "mae": self.score.mae, "folds": [fold.document() for fold in self.folds],
+            "ratings": self.name, "users": self.users, "items": self.items, "observed": self.ratings,
+            "rank": self.rank, "rmse": self.score.rmse, "mae": self.score.mae,
+            "folds": [fold.document() for fold in self.folds],
             "reference": {"rmse": self.reference.rmse, "mae": self.reference.mae},
             "iterations": [
-                {
-                    "iteration": i + 1, "rmse": float(np.mean([fold.rmse_by_iteration[i] for fold in self.folds])),
-                    "reference_rmse": float(np.mean([fold.reference_rmse_by_iteration[i] for fold in self.folds])),
-                }
-                for i in range(min(len(fold.rmse_by_iteration) for fold in self.folds))
+                {"iteration": number, "rmse": analog, "reference_rmse": float64}
+                for number, (analog, float64) in enumerate(zip(rmse, reference_rmse, strict=True), start=1)
             ],
-            **self.counters.document(), "placement": self.placement, "run_file": self.run_file, "pictures": list(self.pictures),
-            "seed": self.seed, "factors_sha256": factors_sha256([(fold.factors.W, fold.factors.H) for fold in self.folds]),
+            "factors_sha256": factors_sha256([fold.factors for fold in self.folds]), **self.outcome.document(),
         }
 
     def text(self) -> str:
         """For people."""
-        lines = [f"ratings    {self.name}: {self.ratings:,} by {self.users:,} users of {self.items:,} items, rank {self.rank}"]
-        for fold in self.folds:
-            lines.append(
-                f"fold {fold.number}     RMSE {fold.score.rmse:.4f}, MAE {fold.score.mae:.4f} on the circuit; "
-                f"{fold.reference.rmse:.4f}, {fold.reference.mae:.4f} in float64; ridge {fold.ridge:g} a rating"
-            )
-        lines.append(
-            f"mean       RMSE {self.score.rmse:.4f}, MAE {self.score.mae:.4f} on the circuit; "
-            f"{self.reference.rmse:.4f}, {self.reference.mae:.4f} in float64"
-        )
-        return "\n".join(
-            [*lines, self.counters.text(), f"run file   {self.run_file}", *(f"picture    {path}" for path in self.pictures)]
-        )
+        return "\n".join([
+            f"ratings    {self.name}: {self.ratings:,} by {self.users:,} users of {self.items:,} items, "
+            f"rank {self.rank}",
+            *(fold.text() for fold in self.folds),
+            f"mean       {_scores(self.score, self.reference)}",
+            *self.outcome.lines(),
+        ])
 
 
 def run_ratings(options: RatingsOptions, settings: RunSettings, report: Report) -> RatingsResult | Plan:
     """Factorize ratings on the rig's board, fold by fold. Raises DataError, UsageError, and what the board raises."""
     if options.path is None:
-        raise UsageError("path of the ratings is missing: a GroupLens folder, the five folds u1.test to u5.test, or a CSV file")
+        raise UsageError(
+            "path of the ratings is missing: a GroupLens folder, the five folds u1.test to u5.test, or a CSV file"
+        )
     ratings = app.load_ratings(options.path, settings.seed)
     numbers = ratings.fold_numbers if options.fold == "all" else (int(options.fold),)
     folds = [ratings.fold(number) for number in numbers]
-    files = OutputFiles("ratings", options.run_file, options.pictures)
     users, items = folds[0].train.shape
+    if options.rank > min(users, items):
+        raise UsageError(
+            f"rank is {options.rank}, allowed 1 to {min(users, items)} for {users} users and {items} items; "
+            "lower the rank"
+        )
+    files = OutputFiles("ratings", options.run_file, options.pictures)
     if settings.dry_run:
-        return plan_masked(settings, users, items, options.rank, options.iterations * len(folds))
-    results = []
+        return plan_masked(settings, users, items, options.rank, options.iterations, len(folds))
+    check_simulated_fit(settings, max(users, items), options.rank)
     with open_session(settings, report) as session:
-        check_fit(max(users, items), options.rank, session.board.rows, session.board.columns)
-        solver = AnalogHalfStep(session.solver, settings.rig.solver, session.clock, report)
-        for fold in folds:
-            results.append(_run_fold(fold, options, settings, session, solver, report))
-    return _finish(ratings, tuple(results), options, settings, files, session)
+        session.check_fit(max(users, items), options.rank)
+        solver = session.half_step()
+        results = tuple(_run_fold(fold, options, settings.seed, session, solver, report) for fold in folds)
+    return _finish(ratings, results, options, files, session)
 
 
 def _run_fold(
-    fold: Fold, options: RatingsOptions, settings: RunSettings, session: Session, solver: AnalogHalfStep, report: Report
+    fold: Fold, options: RatingsOptions, seed: int, session: Session, solver: HalfStep, report: Report
 ) -> FoldResult:
-    ridge = options.ridge
-    if ridge is None:
-        ridge = app.choose_ridge(
-            fold.train, lambda part, candidate: _factors(_factorize(part, options, settings.seed, candidate)), settings.seed
-        ).ridge_per_observation
-    reference, reference_rmse = _tracked(fold, options, settings.seed, ridge, exact_half_step, lambda number: None)
-
-    def after(number: int) -> None:
+    def on_iteration(number: int) -> None:
         report.step(f"fold {fold.number}, iterations", number, options.iterations)
 
-    with session.clock.running():
-        analog, rmse = _tracked(fold, options, settings.seed, ridge, solver, after, session)
-    return FoldResult(
-        fold.number, ridge, options.ridge is None, _score(fold, analog.W, analog.H), _score(fold, reference.W, reference.H),
-        analog, rmse, reference_rmse,
+    ridge = _chosen_ridge(fold, options, seed, report) if options.ridge is None else options.ridge
+    float64 = _track(fold, options, seed, ridge, exact_half_step)
+    on_iteration(0)
+    analog = _track(fold, options, seed, ridge, solver, on_iteration, session)
+    score, reference = (_score(fold, found.factors.W, found.factors.H) for found in (analog, float64))
+    return FoldResult(fold.number, ridge, options.ridge is None, score, reference, analog, float64)
+
+
+def _chosen_ridge(fold: Fold, options: RatingsOptions, seed: int, report: Report) -> float:
+    """The ridge a rating that does best on held-out training ratings, in float64."""
+    tried = 0
+
+    def factors(part: sparse.csr_array, candidate: float) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal tried
+        found = _factorize(part, options, seed, candidate)
+        tried += 1
+        report.step(f"fold {fold.number}, choosing the ridge", tried, len(app.RIDGE_GRID))
+        return found.W, found.H
+
+    return app.choose_ridge(fold.train, factors, seed).ridge_per_observation
+
+
+def _track(
+    fold: Fold, options: RatingsOptions, seed: int, ridge: float, solver: HalfStep,
+    on_iteration: Callable[[int], None] = lambda number: None, session: Session | None = None,
+) -> Tracked:
+    """Factors of the training part, and the test RMSE by iteration; on the circuit of `session`, or in float64."""
+    return tracked(
+        lambda callback: _factorize(fold.train, options, seed, ridge, solver, callback),
+        lambda w, h: _score(fold, w, h).rmse,
+        on_iteration,
+        session.clock if session else None,
     )
-
-
-def _tracked(
-    fold: Fold, options: RatingsOptions, seed: int, ridge: float, solver: HalfStep, after: Callable[[int], None],
-    session: Session | None = None,
-) -> tuple[Factorization, np.ndarray]:
-    """Factors of the training part, and the test RMSE (iterations,) after each iteration."""
-    rmse: list[float] = []
-
-    def callback(progress: Progress) -> None:
-        if session is None:
-            rmse.append(_score(fold, progress.W, progress.H).rmse)
-        else:
-            with session.clock.paused():
-                rmse.append(_score(fold, progress.W, progress.H).rmse)
-        after(progress.iteration)
-
-    return _factorize(fold.train, options, seed, ridge, solver, callback), np.array(rmse)
 
 
 def _factorize(
@@ -179,17 +183,12 @@ def _factorize(
     callback: Callable[[Progress], None] | None = None,
 ) -> Factorization:
     return factorize(
-        Masked(train), options.rank, solver=solver, start="svd_centred", iterations=options.iterations, ridge_per_observation=ridge,
-        seed=seed, callback=callback,
+        Masked(train), options.rank, solver=solver, start="svd_centred", iterations=options.iterations,
+        ridge_per_observation=ridge, seed=seed, callback=callback,
     )
 
 
-def _factors(result: Factorization) -> tuple[np.ndarray, np.ndarray]:
-    return result.W, result.H
-
-
 def _score(fold: Fold, w: np.ndarray, h: np.ndarray) -> Score:
-    w, h = w.reshape(-1, w.shape[-1]), h.reshape(-1, h.shape[-1])
     return app.score(app.predict(fold.train, w, h, fold.test_users, fold.test_items), fold.test_values)
 
 
@@ -197,34 +196,39 @@ def _mean(scores: list[Score]) -> Score:
     return Score(float(np.mean([score.rmse for score in scores])), float(np.mean([score.mae for score in scores])))
 
 
+def _scores(score: Score, reference: Score) -> str:
+    return (
+        f"RMSE {score.rmse:.4f}, MAE {score.mae:.4f} on the circuit; "
+        f"RMSE {reference.rmse:.4f}, MAE {reference.mae:.4f} in float64"
+    )
+
+
 def _finish(
-    ratings: Ratings, folds: tuple[FoldResult, ...], options: RatingsOptions, settings: RunSettings, files: OutputFiles,
-    session: Session,
+    ratings: Ratings, folds: tuple[FoldResult, ...], options: RatingsOptions, files: OutputFiles, session: Session
 ) -> RatingsResult:
     from hwloop.apps import pictures
 
-    counters, maps = session.counters(), session.conductance_maps()
     convergence = tuple(
-        Convergence(f"fold {fold.number}", "test RMSE", fold.rmse_by_iteration, fold.reference_rmse_by_iteration) for fold in folds
+        Convergence(f"fold {fold.number}", "test RMSE", fold.analog.quality, fold.float64.quality) for fold in folds
     )
     score, reference = _mean([fold.score for fold in folds]), _mean([fold.reference for fold in folds])
-    record = RunRecord(
-        kind="ratings", seed=settings.seed,
-        configuration={"options": config.describe(options), "rig": config.describe(settings.rig)},
-        inputs=ratings.inputs, board=session.describe_board(), array=session.describe_array(),
-        factors=tuple(FactorPair(f"fold {fold.number}", fold.factors.W, fold.factors.H) for fold in folds),
-        convergence=convergence,
+    record = session.record(
+        "ratings", options, ratings.inputs,
+        tuple(FactorPair(f"fold {fold.number}", *fold.factors) for fold in folds), convergence,
         metrics=(
             Quantity("rmse", score.rmse), Quantity("mae", score.mae), Quantity("reference_rmse", reference.rmse),
             Quantity("reference_mae", reference.mae),
             *(Quantity(f"fold_{fold.number}_rmse", fold.score.rmse) for fold in folds),
             *(Quantity(f"fold_{fold.number}_ridge", fold.ridge) for fold in folds),
         ),
-        counters=counters.quantities(), conductance=maps, fields=run_fields(ratings),
+        fields=run_fields(ratings),
     )
     run_file = files.write_run(record)
-    drawn = {"convergence": pictures.draw_convergence(convergence), "conductance": pictures.draw_conductance(maps)}
+    drawn = {
+        "convergence": pictures.draw_convergence(convergence),
+        "conductance": pictures.draw_conductance(record.conductance),
+    }
     return RatingsResult(
-        ratings.name, len(ratings.user_ids), len(ratings.item_ids), len(ratings.values), options.rank, folds, counters,
-        vars(session.solver.totals).copy(), run_file, files.write_pictures(run_file, drawn), settings.seed,
+        ratings.name, len(ratings.user_ids), len(ratings.item_ids), len(ratings.values), options.rank, folds,
+        session.outcome(run_file, files.write_pictures(run_file, drawn)),
     )

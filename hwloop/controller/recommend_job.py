@@ -22,15 +22,20 @@ class RecommendResult:
         found = self.recommendations
         return {
             "user": found.user_id, "run_file": found.run_file,
-            "items": [{"item": i.item_id, "title": i.title, "predicted_rating": i.predicted_rating} for i in found.items],
+            "items": [
+                {"item": item.item_id, "title": item.title, "predicted_rating": item.predicted_rating}
+                for item in found.items
+            ],
         }
 
     def text(self) -> str:
         """For people."""
         found = self.recommendations
         lines = [f"for user {found.user_id}, from {found.run_file}"]
-        lines += [f"{i.predicted_rating:.2f}  {i.item_id:>6}  {i.title}".rstrip() for i in found.items]
-        return "\n".join(lines)
+        width = max((len(item.item_id) for item in found.items), default=0)
+        for item in found.items:
+            lines.append(f"{item.predicted_rating:.2f}  {item.item_id:>{width}}  {item.title}".rstrip())
+        return "\n".join(lines if found.items else [*lines, "nothing left to recommend: every item is rated"])
 
 
 def recommend(user: str, top: int, run_file: Path | None) -> RecommendResult:

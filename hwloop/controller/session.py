@@ -14,13 +14,20 @@ from hwloop.array.cellmap import CellMap
 from hwloop.array.chip import Chip, ProgramSettings
 from hwloop.array.ginv import GinvSolver, SolverSettings
 from hwloop.array.mapping import ConductanceRange
+from hwloop.array.placement import check_fit
 from hwloop.config import RunSettings
 from hwloop.controller.counters import Counters, HostClock
+from hwloop.controller.half_step import AnalogHalfStep
+from hwloop.controller.outcome import RunOutcome
 from hwloop.drivers.board import Board
 from hwloop.errors import HwloopError
 from hwloop.link.protocol import Constraint
 from hwloop.report import Report
-from hwloop.runlog.record import ConductanceMaps
+from hwloop.runlog.record import ConductanceMaps, Convergence, FactorPair, Field, InputFile, Quantity, RunRecord
+
+# Correction solves that a regression may take where the shadow's policy is to refine; 4 to 7 reach 1e-6 (design notes,
+# section 2, "Refinement").
+REFINEMENT_PASSES = 8
 
 
 @dataclass
@@ -32,6 +39,7 @@ class Session:
     chip: Chip
     solver: GinvSolver
     clock: HostClock
+    report: Report
     _mock: rig.MockProcess | None
     _map_path: Path | None
 
@@ -39,6 +47,34 @@ class Session:
         """What the run cost so far."""
         mock_seconds = self._mock.cpu_seconds if self._mock else None
         return Counters.of(self.board, self.chip, self.clock, mock_seconds)
+
+    def check_fit(self, m: int, rank: int) -> None:
+        """Raises UsageError where the board cannot take a matrix of m rows and `rank` columns, even in row tiles."""
+        check_fit(m, rank, self.board.rows, self.board.columns)
+
+    def half_step(self) -> AnalogHalfStep:
+        """The circuit as a half-step solver; its progress is reported."""
+        self.solver.on_round = lambda done, total: self.report.step("matrices of this half-step", done, total)
+        return AnalogHalfStep(self.solver, self.settings.rig.solver, self.clock, self.report)
+
+    def record(
+        self, kind: str, options: object, inputs: tuple[InputFile, ...], factors: tuple[FactorPair, ...],
+        convergence: tuple[Convergence, ...], metrics: tuple[Quantity, ...], fields: tuple[Field, ...] = (),
+    ) -> RunRecord:
+        """The run file's record: the job's own parts, and all that the session knows."""
+        return RunRecord(
+            kind=kind, seed=self.settings.seed,
+            configuration={"options": config.describe(options), "rig": config.describe(self.settings.rig)},
+            inputs=inputs, board=self.describe_board(), array=self.describe_array(), factors=factors,
+            convergence=convergence, metrics=metrics, counters=self.counters().quantities(),
+            conductance=self.conductance_maps(), fields=fields,
+        )
+
+    def outcome(self, run_file: Path, pictures: tuple[Path, ...]) -> RunOutcome:
+        """What the run leaves behind, once the session has ended."""
+        return RunOutcome(
+            self.counters(), vars(self.solver.totals).copy(), run_file, pictures, self.settings.seed
+        )
 
     def describe_board(self) -> dict[str, Any]:
         """The board for a run file."""
@@ -80,18 +116,12 @@ def open_session(settings: RunSettings, report: Report) -> Iterator[Session]:
     Stop requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
     """
     key, exclusive = rig.holder_key(settings)
-    if rig.is_forgotten(settings):
-        start = "unformed" if settings.rig.board.pristine else "formed"
-        report.note(
-            f"simulated board {settings.rig.board.name}, {start} from its serial numbers and seed {settings.seed}; "
-            "it is forgotten at the end (--state PATH keeps one)"
-        )
     with signals.deferred(), holders.hold(key, exclusive) as hold:
         with rig.open_rig(settings, signals.check) as opened:
             try:
                 with signals.shielded():
                     opened.board.open()
-                session = _session(settings, opened)
+                session = _session(settings, opened, report)
                 yield session
                 session.save_map()
             finally:
@@ -100,9 +130,16 @@ def open_session(settings: RunSettings, report: Report) -> Iterator[Session]:
                     with contextlib.suppress(HwloopError):
                         opened.board.safe()
                     hold.acknowledge_safe()
+    if rig.is_forgotten(settings):
+        # Said at the end: a refusal is one line, and nothing else.
+        start = "unformed" if settings.rig.board.pristine else "formed"
+        report.note(
+            f"the board was simulated: {settings.rig.board.name}, {start} from its serial numbers and seed "
+            f"{settings.seed}, and is forgotten now (--state PATH keeps one)"
+        )
 
 
-def _session(settings: RunSettings, opened: rig.OpenRig) -> Session:
+def _session(settings: RunSettings, opened: rig.OpenRig, report: Report) -> Session:
     board = opened.board
     serial = board.identity.array_serial or settings.rig.array.serial or 0
     map_path = rig.cell_map_path(settings, serial)
@@ -111,13 +148,15 @@ def _session(settings: RunSettings, opened: rig.OpenRig) -> Session:
         cell_map.import_list(map_path)
     chip = Chip(board, cell_map, program_settings(settings.rig.program))
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
-    return Session(settings, board, chip, solver, HostClock(time.process_time, time.monotonic), opened.mock, map_path)
+    clock = HostClock(time.process_time, time.monotonic)
+    return Session(settings, board, chip, solver, clock, report, opened.mock, map_path)
 
 
 def program_settings(program: config.ProgramConfig) -> ProgramSettings:
     """[program] of a rig as the array layer takes it."""
     return ProgramSettings(
-        strategy=program.strategy, tolerance=program.tolerance, averages=program.averages, max_steps=program.max_steps,
+        strategy=program.strategy, tolerance=program.tolerance, averages=program.averages,
+        max_steps=program.max_steps,
         range=ConductanceRange(program.conductance_min_siemens, program.conductance_max_siemens),
         hrs_accept_siemens=program.hrs_limit_siemens,
     )
@@ -126,6 +165,7 @@ def program_settings(program: config.ProgramConfig) -> ProgramSettings:
 def solver_settings(solver: config.SolverConfig) -> SolverSettings:
     """[solver] of a rig as the array layer takes it."""
     return SolverSettings(
-        constraint=Constraint[solver.constraint.upper()], averages=solver.averages, output_fraction=solver.output_fraction,
-        repeats=solver.repeats, auto_zero=solver.auto_zero,
+        constraint=Constraint[solver.constraint.upper()], averages=solver.averages,
+        output_fraction=solver.output_fraction, repeats=solver.repeats, auto_zero=solver.auto_zero,
+        refinement_passes=REFINEMENT_PASSES if solver.shadow == "refine" else 0,
     )

@@ -1,4 +1,4 @@
-"""What is done to cells and what they answer, in SI units: the vocabulary between the board driver and everything above it."""
+"""What is done to cells and what they answer, in SI units: the vocabulary between the board driver and all above it."""
 
 from __future__ import annotations
 

@@ -1,24 +1,28 @@
-"""The link: requests out, replies back, each sequenced command carried out exactly once, in order, or reported as ambiguous."""
+"""The link: requests out, replies back; a sequenced command is carried out once, in order, or reported as ambiguous."""
 
 from __future__ import annotations
 
 import os
-import struct
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from hwloop.errors import AmbiguousError, BoardError, DeviceError, LimitError, LinkError, SafetyError
+from hwloop.errors import AmbiguousError, DeviceError, LinkError, SafetyError
 from hwloop.link.frames import Frame, FrameReader
-from hwloop.link.protocol import REPLY_BIT, SEQUENCED, Command, Field, Refusal, SafeReason, Status
+from hwloop.link.protocol import REPLY_BIT, SEQUENCED, WIRE_HASH, Command, OpenReply, OpenRequest, Status, StatusReply
+from hwloop.link.refusals import expected_sequence, refusal_error
 from hwloop.link.transport import Transport
 
 Request = tuple[Command, bytes]
+# Statuses of a command that the board did not take: its sequence number is still free.
+_NOT_TAKEN = frozenset({Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED})
+# A board that has lost its session (reset, or taken over) cannot tell any more what it did before.
+_FORGOTTEN = frozenset({Status.NOT_OPEN, Status.BUSY})
 
 
 @dataclass
 class LinkCounters:
-    """What crossed the link since it was opened."""
+    """What crossed the link since it was opened; heartbeats, which belong to no exchange, do not count."""
 
     frames_sent: int = 0
     bytes_sent: int = 0
@@ -27,28 +31,48 @@ class LinkCounters:
     damaged: int = 0
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """What became of an interrupted exchange: `replies` of the requests that the board has carried out, in order; the
+    rest were not. `grounded`: the board went safe meanwhile, so compensation and routing are gone."""
+
+    replies: list[bytes]
+    grounded: bool
+
+
 @dataclass
 class _Pending:
-    """A request without its reply."""
+    """A sequenced request and what is known of it."""
 
     kind: Command
-    wire: bytes
     sequence: int
+    wire: bytes
+    sent: int = 0
+    reply: Frame | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.sequence}"
 
 
 @dataclass
 class _Window:
-    """One batch of sequenced requests on its way."""
+    """One batch of sequenced requests on its way: those before `base` are answered, those before `sent` were sent, and
+    those from `stop` on will not be."""
 
     requests: list[_Pending]
-    first_sequence: int
-    replies: dict[int, bytes] = field(default_factory=dict)
+    expected_seconds: float
+    stop: int
     base: int = 0
     sent: int = 0
-    gap_at: int | None = None
+    asked_again: int | None = None
+
+    def index(self, sequence: int) -> int:
+        """Where a sequence number belongs, as seen from the oldest unanswered request; numbers wrap."""
+        ahead = (sequence - self.requests[0].sequence - self.base) & 0xFFFF
+        return self.base + (ahead if ahead < 0x8000 else ahead - 0x10000)
 
     def unanswered(self) -> list[_Pending]:
-        return [self.requests[i] for i in range(self.base, self.sent) if i not in self.replies]
+        return [pending for pending in self.requests[self.base : self.sent] if pending.reply is None]
 
 
 class Link:
@@ -56,150 +80,200 @@ class Link:
 
     Sequenced requests are pipelined, `max_in_flight` at a time. The board carries them out in order and answers a
     repeated one from its cache, so sending again is always safe; what is still unanswered after `retries` silent
-    time-outs raises AmbiguousError if it could have moved a line, LinkError otherwise.
+    time-outs raises AmbiguousError if it could have moved a line, LinkError otherwise. An exchange that ended that way,
+    or was interrupted, is settled by `resume`; until then no other begins.
     """
 
-    def __init__(self, transport: Transport, timeout_seconds: float = 1.0, retries: int = 6, session: int | None = None):
+    def __init__(
+        self, transport: Transport, timeout_seconds: float = 1.0, retries: int = 6, session: int | None = None
+    ):
         self.transport = transport
         self.timeout_seconds = timeout_seconds
         self.retries = retries
         self.session = session or (int.from_bytes(os.urandom(2), "little") % 65535 + 1)
         self.max_in_flight = 1
-        self.max_frame_bytes = 256
         self.counters = LinkCounters()
         self.sequence = 0
+        self.last_sent_seconds = time.monotonic()
         self._tag = 0
         self._reader = FrameReader()
-        self._lock = threading.Lock()
-        self.last_sent = time.monotonic()
+        self._sending = threading.Lock()
+        self._interrupted: _Window | None = None
 
-    def request(self, kind: Command, payload: bytes = b"") -> bytes:
-        """The reply's payload to one unsequenced request (IDENTIFY, OPEN, SAFE, …), which may be repeated at will.
+    def request(self, kind: Command, payload: bytes = b"", tries: int | None = None) -> bytes:
+        """The reply's payload to one unsequenced request (IDENTIFY, SAFE, STATUS, …), which may be repeated at will.
 
-        Raises LinkError where nothing comes back, and the board's refusal as its error.
+        Replies to sequenced requests that still arrive are dropped. Raises LinkError where nothing comes back, and the
+        board's refusal as its error.
         """
         self._tag = (self._tag + 1) & 0xFFFF
         frame = Frame(kind, 0, self.session, self._tag, payload)
-        for attempt in range(self.retries + 1):
-            # A zero first: ends whatever an interrupted sender left half-written.
-            self._send(b"\0" + frame.encode(), again=attempt > 0)
+        tries = tries or self.retries + 1
+        for attempt in range(tries):
+            self._send(_afresh(frame.encode()), again=attempt > 0)
             deadline = time.monotonic() + self.timeout_seconds
             while (left := deadline - time.monotonic()) > 0:
                 for reply in self._receive(left):
-                    if reply.kind == kind | REPLY_BIT and reply.sequence == self._tag and reply.session == self.session:
+                    if (reply.kind, reply.session, reply.sequence) == (kind | REPLY_BIT, self.session, self._tag):
                         if reply.status != Status.OK:
                             raise refusal_error(kind, reply)
                         return reply.payload
         raise LinkError(
-            f"{self.transport.name}: no answer to {kind.name} in {self.retries + 1} tries of {self.timeout_seconds:g} s; "
+            f"{self.transport.name}: no answer to {kind.name} in {tries} tries of {self.timeout_seconds:g} s; "
             "check that it is a hwloop board, and its cable, power and baud rate"
         )
+
+    def open(self) -> OpenReply:
+        """Begin the session at sequence 0; from here on commands may move lines."""
+        opened = OpenReply.unpack(self.request(Command.OPEN, OpenRequest(WIRE_HASH, 0).pack()))
+        self.sequence, self._interrupted = 0, None
+        return opened
 
     def run(self, requests: list[Request], expected_seconds: float = 0.0) -> list[bytes]:
         """Replies' payloads to sequenced requests, pipelined, in the order given.
 
-        `expected_seconds` is what the board may take for one of them, beyond the usual. Raises the board's refusal
-        of the first that it refused; AmbiguousError or LinkError as in the class's description.
+        `expected_seconds` is what the board may take for one of them, beyond the usual. A refusal is raised as its
+        error once everything that is on its way has been answered; what follows it is carried out as far as it was on
+        its way. Raises AmbiguousError or LinkError as in the class's description.
         """
-        window = self._prepare(requests)
-        timeout_seconds = self.timeout_seconds + expected_seconds
-        silent, quiet_since = 0, time.monotonic()
+        if self._interrupted is not None:
+            raise LinkError(f"{self.transport.name}: the exchange before was interrupted; resume the link to settle it")
+        if not requests:
+            return []
+        pending = []
+        for offset, (kind, payload) in enumerate(requests):
+            assert kind in SEQUENCED, f"{kind.name} is not a sequenced command"
+            sequence = (self.sequence + offset) & 0xFFFF
+            pending.append(_Pending(kind, sequence, Frame(kind, 0, self.session, sequence, payload).encode()))
+        self._interrupted = _Window(pending, expected_seconds, len(pending))
+        return self._finish(self._interrupted)
+
+    def resume(self, transport: Transport | None = None) -> Resumed:
+        """Go on with the session after a cut (over a new `transport`) or an interrupt, and settle what is open.
+
+        The board says how far it got; replies of what it has done are asked for again and nothing else is sent, so no
+        line moves. The link then goes on with the next sequence number. Where the board has lost the session: raises
+        AmbiguousError if pulses are open, else SafetyError or, where another host has a session, DeviceError.
+        """
+        if transport is not None:
+            with self._sending:
+                self.transport.close()
+                self.transport, self._reader = transport, FrameReader()
+        grounded = not StatusReply.unpack(self.request(Command.STATUS)).armed
+        window = self._interrupted
         try:
-            while window.base < len(window.requests):
-                self._fill(window)
-                frames = self._receive(max(quiet_since + timeout_seconds - time.monotonic(), 0.0))
-                progress = [self._accept(window, frame) for frame in frames]
-                if any(progress):
-                    silent, quiet_since = 0, time.monotonic()
-                elif time.monotonic() - quiet_since >= timeout_seconds:
-                    silent, quiet_since = silent + 1, time.monotonic()
-                    if silent > self.retries:
-                        raise LinkError(f"{self.transport.name}: no reply in {silent} tries of {timeout_seconds:g} s")
-                    window.gap_at = None
-                    self._resend(window.unanswered())
-        except LinkError as error:
-            pending = tuple(f"{p.kind.name} {p.sequence}" for p in window.unanswered() if p.kind is Command.PULSE)
-            if pending and not isinstance(error, (AmbiguousError, BoardError)):
-                raise AmbiguousError(pending, str(error)) from error
+            opened = OpenReply.unpack(self.request(Command.OPEN, OpenRequest(WIRE_HASH, 1).pack()))
+        except (SafetyError, DeviceError) as error:
+            pulses = _pulses(window.unanswered()) if window else ()
+            if pulses:
+                raise AmbiguousError(pulses, str(error)) from error
             raise
-        return [window.replies[i] for i in range(len(window.requests))]
+        if window is None:
+            self.sequence = opened.expected_sequence
+            return Resumed([], grounded)
+        done = window.index(opened.expected_sequence)
+        if not window.base <= done <= window.sent:
+            raise LinkError(f"{self.transport.name}: the board expects sequence {opened.expected_sequence}, never sent")
+        window.stop = window.sent = done
+        self._resend(window.unanswered())
+        return Resumed(self._finish(window), grounded)
 
     def heartbeat(self) -> None:
         """Feed the board's dead-man; nothing comes back. Safe to call from another thread."""
-        self._send(Frame(Command.HEARTBEAT, 0, self.session, 0, b"").encode(), again=False)
+        data = _afresh(Frame(Command.HEARTBEAT, 0, self.session, 0, b"").encode())
+        with self._sending:
+            self.transport.send(data)
+        self.last_sent_seconds = time.monotonic()
 
     def close(self) -> None:
         """Give the port back."""
         self.transport.close()
 
-    def _prepare(self, requests: list[Request]) -> _Window:
-        pending = []
-        for offset, (kind, payload) in enumerate(requests):
-            assert kind in SEQUENCED, f"{kind.name} is not a sequenced command"
-            sequence = (self.sequence + offset) & 0xFFFF
-            pending.append(_Pending(kind, Frame(kind, 0, self.session, sequence, payload).encode(), sequence))
-        window = _Window(pending, self.sequence)
-        self.sequence = (self.sequence + len(pending)) & 0xFFFF
-        return window
+    def _finish(self, window: _Window) -> list[bytes]:
+        """Bring a window to its end. It stays `_interrupted` where that fails."""
+        try:
+            self._exchange(window)
+        except LinkError as error:
+            if pulses := _pulses(window.unanswered()):
+                raise AmbiguousError(pulses, str(error)) from error
+            raise
+        self._interrupted = None
+        done = window.requests[: window.stop]
+        not_taken = [pending for pending in done if pending.reply.status in _NOT_TAKEN]
+        after = window.requests[0].sequence + (window.requests.index(not_taken[0]) if not_taken else window.stop)
+        self.sequence = after & 0xFFFF
+        refused = [pending for pending in done if pending.reply.status != Status.OK]
+        if refused:
+            error = refusal_error(refused[0].kind, refused[0].reply)
+            forgotten = [pending for pending in not_taken if pending.reply.status in _FORGOTTEN and pending.sent > 1]
+            if _pulses(forgotten):
+                raise AmbiguousError(_pulses(forgotten), str(error)) from error
+            raise error
+        return [pending.reply.payload for pending in done]
+
+    def _exchange(self, window: _Window) -> None:
+        timeout_seconds = self.timeout_seconds + window.expected_seconds
+        silent, quiet_since = 0, time.monotonic()
+        while window.base < window.stop:
+            self._fill(window)
+            frames = self._receive(max(quiet_since + timeout_seconds - time.monotonic(), 0.0))
+            if any([self._accept(window, frame) for frame in frames]):
+                silent, quiet_since = 0, time.monotonic()
+            elif time.monotonic() - quiet_since >= timeout_seconds:
+                silent, quiet_since = silent + 1, time.monotonic()
+                if silent > self.retries:
+                    raise LinkError(f"{self.transport.name}: no reply in {silent} tries of {timeout_seconds:g} s")
+                window.asked_again = None
+                self._resend(window.unanswered())
 
     def _fill(self, window: _Window) -> None:
-        stop = min(len(window.requests), window.base + self.max_in_flight)
+        stop = min(window.stop, window.base + self.max_in_flight)
         if window.sent < stop:
-            first, window.sent = window.sent, stop
-            self._send(b"".join(p.wire for p in window.requests[first:stop]), frames=stop - first)
+            new, window.sent = window.requests[window.sent : stop], stop
+            for pending in new:
+                pending.sent = 1
+            self._send(b"".join(pending.wire for pending in new), frames=len(new))
 
     def _accept(self, window: _Window, frame: Frame) -> bool:
         """Take one frame in; True where it brought the window forward."""
-        index = (frame.sequence - window.first_sequence) & 0xFFFF
-        if frame.session != self.session or not window.base <= index < window.sent or index in window.replies:
+        if frame.session != self.session or window.base >= window.stop:
+            return False
+        index = window.index(frame.sequence)
+        if not window.base <= index < window.sent:
             return False
         pending = window.requests[index]
-        if frame.kind != pending.kind | REPLY_BIT:
+        if frame.kind != pending.kind | REPLY_BIT or pending.reply is not None:
             return False
         if frame.status == Status.SEQUENCE_GAP:
-            expected = (Refusal.unpack(frame.payload).value - window.first_sequence) & 0xFFFF
-            if expected != window.gap_at:
-                window.gap_at = expected
-                self._resend([p for p in window.requests[window.base : window.sent] if self._index(window, p) >= expected])
+            self._ask_again(window, window.index(expected_sequence(frame)), window.sent)
             return False
+        pending.reply = frame
         if frame.status != Status.OK:
-            self._rewind(window, index, frame.status)
-            raise refusal_error(pending.kind, frame)
-        window.replies[index] = frame.payload
-        if index > window.base and window.gap_at is None:
-            # Replies come in order, so the ones before this got lost: ask for them again, once.
-            window.gap_at = window.base
-            self._resend([p for p in window.requests[window.base : index] if self._index(window, p) not in window.replies])
-        while window.base in window.replies:
+            window.stop = window.sent  # what is on its way is waited for, nothing more is sent
+        if index > window.base:
+            # Replies come in order, so those before this one got lost.
+            self._ask_again(window, window.base, index)
+        while window.base < window.sent and window.requests[window.base].reply is not None:
             window.base += 1
-            window.gap_at = None
+            window.asked_again = None
         return True
 
-    def _rewind(self, window: _Window, refused: int, status: int) -> None:
-        """After a refusal the board has used up the sequence number of everything that it received."""
-        later = window.sent - refused - 1
-        if later and status not in (Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED):
-            deadline = time.monotonic() + self.timeout_seconds
-            seen = set()
-            while len(seen) < later and time.monotonic() < deadline:
-                for frame in self._receive(0.05):
-                    index = (frame.sequence - window.first_sequence) & 0xFFFF
-                    if refused < index < window.sent and frame.session == self.session:
-                        seen.add(index)
-        self.sequence = (window.first_sequence + window.sent) & 0xFFFF
+    def _ask_again(self, window: _Window, first: int, stop: int) -> None:
+        """Send the unanswered ones of first…stop again, once until the window moves or a time-out passes."""
+        if first != window.asked_again and first >= window.base:
+            window.asked_again = first
+            self._resend([pending for pending in window.requests[first:stop] if pending.reply is None])
 
-    @staticmethod
-    def _index(window: _Window, pending: _Pending) -> int:
-        return (pending.sequence - window.first_sequence) & 0xFFFF
-
-    def _resend(self, pending: list[_Pending]) -> None:
-        if pending:
-            self._send(b"\0" + b"".join(p.wire for p in pending), again=True, frames=len(pending))
+    def _resend(self, requests: list[_Pending]) -> None:
+        for pending in requests:
+            pending.sent += 1
+        if requests:
+            self._send(_afresh(b"".join(pending.wire for pending in requests)), again=True, frames=len(requests))
 
     def _send(self, data: bytes, again: bool = False, frames: int = 1) -> None:
-        with self._lock:
+        with self._sending:
             self.transport.send(data)
-        self.last_sent = time.monotonic()
+        self.last_sent_seconds = time.monotonic()
         self.counters.bytes_sent += len(data)
         self.counters.frames_sent += frames
         self.counters.resent += frames if again else 0
@@ -207,29 +281,16 @@ class Link:
     def _receive(self, timeout_seconds: float) -> list[Frame]:
         data = self.transport.receive(timeout_seconds)
         self.counters.bytes_received += len(data)
+        damaged = self._reader.damaged
         frames = self._reader.feed(data)
-        self.counters.damaged = self._reader.damaged
+        self.counters.damaged += self._reader.damaged - damaged
         return frames
 
 
-def refusal_error(kind: Command, reply: Frame) -> Exception:
-    """The error that a refusing reply stands for."""
-    try:
-        status = Status(reply.status)
-        refusal = Refusal.unpack(reply.payload)
-    except (ValueError, struct.error) as error:
-        return BoardError(f"{kind.name} was refused in a way that the wire table does not know (status {reply.status}): {error}")
-    about = Field(refusal.field).name if refusal.field in Field._value2member_map_ else f"field {refusal.field}"
-    if status is Status.OUT_OF_RANGE:
-        return LimitError(
-            f"{kind.name} {about} at entry {refusal.position}", refusal.value, f"{refusal.low} to {refusal.high}", "(board code)",
-            "the board refused the whole command and moved no line",
-        )
-    if status is Status.BUSY:
-        return DeviceError(f"another host has session {refusal.value} open on this board; end it, or wait until its dead-man has run out")
-    if status is Status.SAFE_LATCHED:
-        reason = SafeReason(refusal.value).name.lower().replace("_", "-")
-        return SafetyError(f"{kind.name} was refused: the board is in its safe state (reason: {reason}); open a new session to go on")
-    if status is Status.NOT_OPEN:
-        return SafetyError(f"{kind.name} was refused: no session is open on the board (was it reset?)")
-    return BoardError(f"{kind.name} was refused: {status.name} ({about}, value {refusal.value})")
+def _afresh(data: bytes) -> bytes:
+    """Frames behind a delimiter, which ends whatever an interrupted sender left half-written."""
+    return b"\0" + data
+
+
+def _pulses(requests: list[_Pending]) -> tuple[str, ...]:
+    return tuple(str(pending) for pending in requests if pending.kind is Command.PULSE)

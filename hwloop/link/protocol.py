@@ -399,7 +399,7 @@ class DescribeReply:
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """Start a session, or go on with it after a lost link (reply cache and sequence are kept); leaves the safe state."""
+    """Start a session, or go on with it (resume) after a lost link; leaves the safe state."""
 
     wire_hash: int  # the host's; a difference is refused
     resume: int  # 1: the session must still be there; 0: start anew at sequence 0
@@ -421,7 +421,7 @@ class OpenRequest:
 
 @dataclass(frozen=True)
 class OpenReply:
-    """Start a session, or go on with it after a lost link (reply cache and sequence are kept); leaves the safe state."""
+    """Start a session, or go on with it (resume) after a lost link; leaves the safe state."""
 
     expected_sequence: int  # what the board will execute next
     ticks: int  # bench clock [ticks]

@@ -41,16 +41,17 @@ class _StreamTransport:
         self._taking = threading.Lock()
 
     def send(self, data: bytes) -> None:
-        """See Transport. While the port is full, arriving bytes are taken in: two full buffers cannot lock each other."""
+        """See Transport. While the port is full, arriving bytes are taken in: full buffers cannot lock each other."""
         view, deadline = memoryview(data), time.monotonic() + self.BLOCKED_SECONDS
         try:
             while view:
+                if time.monotonic() > deadline:
+                    seconds = f"{self.BLOCKED_SECONDS:g} s"
+                    raise LinkError(f"{self.name}: nothing could be sent for {seconds}; is the board alive?")
                 if select.select([], [self._fileno()], [], 0)[1]:
                     written = self._write(view)
                     if written:
                         view, deadline = view[written:], time.monotonic() + self.BLOCKED_SECONDS
-                elif time.monotonic() > deadline:
-                    raise LinkError(f"{self.name}: nothing could be sent for {self.BLOCKED_SECONDS:.0f} s; is the board alive?")
                 elif select.select([self._fileno()], [self._fileno()], [], 0.1)[0]:
                     self._take_in()
         except (OSError, ValueError, TypeError) as error:
@@ -123,7 +124,7 @@ class SerialTransport(_StreamTransport):
             self._serial = serial.Serial(port, baud_rate, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:
             raise DeviceError(
-                f"{port}: cannot be opened as a serial port ({_reason(error)}); check the name, the cable and the rights"
+                f"{port}: cannot be opened as a serial port ({_reason(error)}); check its name, cable and rights"
             ) from error
 
     def close(self) -> None:

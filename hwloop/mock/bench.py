@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from hwloop.errors import CalibrationError
 from hwloop.link import protocol as wire
 from hwloop.link.protocol import LimitKind, ResetCause
 from hwloop.mock.bench_config import BenchConfig
+from hwloop.mock.bench_state import load_state, save_state
 from hwloop.mock.circuit import mvm
 from hwloop.mock.converters import Converters
 from hwloop.mock.devices import CellArray
 from hwloop.mock.randomness import derive_many, normal_many, stream
 from hwloop.mock.sampling import ReadChain, SolveChain, sample_reads, sample_solves
-from hwloop.mock.sections import CellList, SolveList, schedule_row_pulses
+from hwloop.mock.sections import GATE_DAC, CellList, SolveList, schedule_row_pulses
 
 AMPLIFIER_GAIN = 1e5
 AMPLIFIER_OFFSET_VOLTS = 5e-6           # σ, zero-drift amplifiers
 COARSE_NOISE_AMPS, FINE_NOISE_AMPS = 20e-9, 4e-9    # white, a sample, chain of READ
 OUTPUT_NOISE_VOLTS = 60e-6              # white, a sample, at the output ADC
 _BOARD_DOMAIN, _READ_DOMAIN, _OUTPUT_DOMAIN = 11, 12, 13
-_TICKS_PER_HOUR = 3600 * wire.TICK_HERTZ
 
 __all__ = ["Bench", "BenchConfig"]
 
@@ -43,7 +42,8 @@ class Bench:
         self.ticks = 0
         self.boot_counter, self.reset_cause = 1, ResetCause.POWER
         self.cells = CellArray(
-            config.array_serial, config.seed, self.geometry.rows, self.geometry.columns, config.device_effects(), config.pristine
+            config.array_serial, config.seed, self.geometry.rows, self.geometry.columns, config.device_effects(),
+            config.pristine,
         )
         self.converters = Converters()
         self.limits = np.zeros(len(LimitKind), np.int64)
@@ -55,13 +55,15 @@ class Bench:
         self._noise = 1.0 if config.board_effect("chain_noise") else 0.0
         self._read_key = stream(_READ_DOMAIN, config.board_serial, config.seed)
         self._output_key = stream(_OUTPUT_DOMAIN, config.board_serial, config.seed)
-        self._dac_words = np.zeros(17, np.int64)
+        self._dac_words = np.zeros(GATE_DAC + 1, np.int64)
         self._changed = False
+        self.last_command = (0, 0)      # kind and sequence of the sequenced command begun last
         self.routed: wire.RouteRequest | None = None
         self.compensation_siemens = np.zeros(self.geometry.rows)
-        self.cells.temperature_celsius = config.temperature_celsius
         if config.state:
             self._restore(Path(config.state))
+        self._saved_ticks = self.ticks
+        self._set_temperature(self.ticks)
 
     def ground(self) -> None:
         """Every line to ground: no route, no compensation, DACs at zero."""
@@ -72,26 +74,30 @@ class Bench:
     def advance(self, ticks: int) -> int:
         """Let bench time pass; gives the ticks that passed."""
         self.ticks += ticks
-        drift = self.config.temperature_drift_per_hour_celsius
-        if drift:
-            self.cells.temperature_celsius = self.config.temperature_celsius + drift * self.ticks / _TICKS_PER_HOUR
         return ticks
 
+    def temperature_celsius(self) -> float:
+        """Temperature at the array now."""
+        self._set_temperature(self.ticks)
+        return self.cells.temperature_celsius
+
     def pulse(
-        self, array: int, polarity: int, listed: CellList, amplitude_code: np.ndarray, gate_code: np.ndarray, width_ticks: int
+        self, array: int, polarity: int, listed: CellList, amplitude_code: np.ndarray, gate_code: np.ndarray,
+        width_ticks: int,
     ) -> None:
         """The row pulses of one section."""
         n, columns = len(listed.cell), self.geometry.columns
-        start_ticks, widths = np.empty(n, np.int64), np.full(n, width_ticks, np.int64)
+        start_ticks = np.empty(n, np.int64)
         clock = schedule_row_pulses(
-            listed.cell % columns, amplitude_code.astype(np.int64), gate_code.astype(np.int64), listed.group, widths,
-            self._dac_words, start_ticks, self.ticks,
+            listed.cell % columns, amplitude_code, gate_code, listed.group, width_ticks, self._dac_words, start_ticks,
+            self.ticks,
         )
         self.cells.pulse(
-            listed.cell + array * self.geometry.rows * columns, polarity, self.converters.amplitude_volts(amplitude_code),
-            self.converters.gate_volts(gate_code), width_ticks / wire.TICK_HERTZ, start_ticks,
+            listed.cell + array * self.geometry.rows * columns, polarity,
+            self.converters.amplitude_volts(amplitude_code), self.converters.gate_volts(gate_code),
+            width_ticks / wire.TICK_HERTZ, start_ticks,
         )
-        self.advance(clock - self.ticks)
+        self.advance(int(clock) - self.ticks)
         self._changed = True
 
     def read(self, array: int, listed: CellList, request: wire.ReadRequest) -> tuple[np.ndarray, np.ndarray]:
@@ -99,20 +105,25 @@ class Bench:
         columns = self.geometry.columns
         row_ticks = wire.TICKS_READ_SETTLE + request.averages * request.sub_averages * wire.TICKS_SAMPLE
         start_tick = self.ticks + listed.group * row_ticks
-        conductance = self.cells.conductance(listed.cell + array * self.geometry.rows * columns, start_tick)
+        cell = listed.cell + array * self.geometry.rows * columns
+        conductance = np.empty(len(cell))
+        for part in self._spans(start_tick):
+            conductance[part] = self.cells.conductance(cell[part], start_tick[part])
         full_scale_amps = self.converters.tia_full_scale_amps(request.tia_range)
         codes_per_amp = 65536 / full_scale_amps
         noise_amps = FINE_NOISE_AMPS if request.tia_range == wire.TiaRange.FINE else COARSE_NOISE_AMPS
         chain = ReadChain(
-            self._read_key, wire.SCALE_READ_MICROVOLTS * 1e-6 * codes_per_amp, noise_amps * self._noise * codes_per_amp,
-            request.sub_averages, request.averages, request.spread_code,
+            self._read_key, wire.SCALE_READ_MICROVOLTS * 1e-6 * codes_per_amp,
+            noise_amps * self._noise * codes_per_amp, request.sub_averages, request.averages, request.spread_code,
         )
         codes, steady = np.empty(len(listed.cell), np.uint16), np.empty(len(listed.cell), bool)
         sample_reads(chain, conductance, listed.cell % columns, start_tick, codes, steady)
         self.advance(listed.groups * row_ticks)
         return codes, steady
 
-    def solve(self, section: wire.SolveSection, batch: SolveList, divider: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def solve(
+        self, section: wire.SolveSection, batch: SolveList, divider: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Output codes (n, k), saturated (n,) and unsettled (n,) of one section."""
         columns = self.geometry.columns
         output_lsb_volts = wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6 / 32768 / wire.SCALE_OUTPUT_GAIN
@@ -124,14 +135,20 @@ class Bench:
             self._input_ticks(section.row_count), section.settle_ticks, section.averages,
         )
         first_a = batch.rows * columns
-        volts, saturated, unsettled = sample_solves(
-            chain, self.cells.laws, self.cells.hardware, self.cells.cell_state, self.cells.temperature_celsius, first_a,
-            first_a + self.geometry.rows * columns, batch.columns, columns, self.converters.input_volts(batch.input_code),
-            self.compensation_siemens[batch.rows], self.converters.feedback_siemens(batch.feedback_code),
-            self.converters.bias_amps(batch.bias_code, divider), self.offset_volts[batch.columns], self.ticks,
-        )
+        n, k = len(batch.input_code), len(batch.columns)
         duration = chain.input_ticks + section.settle_ticks + section.averages * wire.TICKS_SAMPLE
-        self.advance(len(volts) * duration)
+        start_tick = self.ticks + np.arange(n) * duration
+        volts, saturated, unsettled = np.empty((n, k)), np.empty(n, bool), np.empty(n, bool)
+        for part in self._spans(start_tick):
+            volts[part], saturated[part], unsettled[part] = sample_solves(
+                chain, self.cells.laws, self.cells.hardware, self.cells.cell_state, self.cells.temperature_celsius,
+                first_a, first_a + self.geometry.rows * columns, batch.columns, columns,
+                self.converters.input_volts(batch.input_code[part]), self.compensation_siemens[batch.rows],
+                self.converters.feedback_siemens(batch.feedback_code),
+                self.converters.bias_amps(batch.bias_code, divider), self.offset_volts[batch.columns],
+                int(start_tick[part][0]),
+            )
+        self.advance(n * duration)
         return self.converters.output_codes(volts), saturated, unsettled
 
     def mvm(self, section: wire.MvmSection, batch: SolveList) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,9 +160,11 @@ class Bench:
         noise_amps = FINE_NOISE_AMPS if section.tia_range == wire.TiaRange.FINE else COARSE_NOISE_AMPS
         ticks = self.ticks + np.arange(n) * duration
         for solve in range(n):
+            self._set_temperature(int(ticks[solve]))
             conductance = self.cells.conductance_rows(section.array, batch.rows, int(ticks[solve]))
             amps[solve] = mvm(conductance, volts[solve : solve + 1], self.cells.effects.curvature)[0, batch.columns]
-        keys = derive_many(derive_many(self._read_key, batch.columns.astype(np.uint64))[None, :], ticks.astype(np.uint64)[:, None])
+        column_keys = derive_many(self._read_key, batch.columns.astype(np.uint64))
+        keys = derive_many(column_keys[None, :], ticks.astype(np.uint64)[:, None])
         amps += normal_many(keys) * (noise_amps * self._noise / math.sqrt(section.averages))
         self.advance(n * duration)
         beyond = (np.abs(amps) >= self.converters.tia_full_scale_amps(section.tia_range)).any(axis=1)
@@ -154,35 +173,54 @@ class Bench:
     def compensate(self, rows: np.ndarray, codes: np.ndarray, continued: bool) -> int:
         """Set the compensation of rows (n,); gives the ticks it took."""
         siemens = self.converters.compensation_siemens(codes)
-        changed = int((self.compensation_siemens[rows] != siemens).sum())
-        self.compensation_siemens[rows] = siemens
-        return self.advance((0 if continued else wire.TICKS_LOAD) + changed * wire.TICKS_LOAD_CHANGED_ROW)
+        changed = 0
+        for row, siemens in zip(rows.tolist(), self.converters.compensation_siemens(codes).tolist(), strict=True):
+            changed += self.compensation_siemens[row] != siemens
+            self.compensation_siemens[row] = siemens
+        return self.advance((0 if continued else wire.TICKS_LOAD) + int(changed) * wire.TICKS_LOAD_CHANGED_ROW)
 
     def save_if_changed(self) -> None:
-        """Write the state of a durable bench, atomically, when cells have changed since."""
-        if self.config.state and self._changed:
-            path = Path(self.config.state)
-            temporary = path.with_name(path.name + ".new")
-            with open(temporary, "wb") as file:
-                identity = {"array_serial": self.array_serial, "seed": self.config.seed, "ticks": self.ticks}
-                np.savez(file, **identity, **self.cells.state())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        self._changed = False
+        """Keep the state of a durable bench when cells have changed since. Raises OSError where that fails."""
+        if self._changed:
+            self._save()
+
+    def save_clock(self) -> None:
+        """Keep the state of a durable bench when bench time has passed since. Raises OSError where that fails."""
+        if self.ticks != self._saved_ticks:
+            self._save()
+
+    def _save(self) -> None:
+        if self.config.state:
+            identity = {
+                "array_serial": self.array_serial, "seed": self.config.seed, "ticks": self.ticks,
+                "boot_counter": self.boot_counter, "last_command": np.array(self.last_command),
+            }
+            save_state(Path(self.config.state), identity | self.cells.state())
+        self._changed, self._saved_ticks = False, self.ticks
 
     def _restore(self, path: Path) -> None:
-        if not path.exists():
+        state = load_state(path, self.array_serial, self.cells.size)
+        if state is None:
             return
-        try:
-            with np.load(path) as stored:
-                state = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError) as error:
-            raise CalibrationError(f"{path}: not the state of a simulated board ({error}); remove it to start anew") from error
-        if int(state.get("array_serial", -1)) != self.array_serial:
-            raise CalibrationError(f"{path}: state of array {state.get('array_serial')}, this is array {self.array_serial}; choose another file")
-        self.ticks = int(state["ticks"])
+        self.ticks, self.boot_counter = int(state["ticks"]), int(state["boot_counter"]) + 1
+        kind, sequence = state["last_command"].tolist()
+        self.last_command = (kind, sequence)
         self.cells.restore(state)
+
+    def _spans(self, ticks: np.ndarray) -> Iterator[slice]:
+        """Slices of rising `ticks` (n,) in which the chip's temperature stands still; it is set for each of them."""
+        second = ticks // wire.TICK_HERTZ if self.config.temperature_drift_per_hour_celsius else np.zeros_like(ticks)
+        bounds = [0, *(np.flatnonzero(np.diff(second)) + 1).tolist(), len(ticks)]
+        for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+            if stop > first:
+                self._set_temperature(int(ticks[first]))
+                yield slice(first, stop)
+
+    def _set_temperature(self, tick: int) -> None:
+        """The chip's temperature drifts in steps of a bench second, so that it does not depend on batching."""
+        seconds = tick // wire.TICK_HERTZ
+        drift = self.config.temperature_drift_per_hour_celsius * seconds / 3600
+        self.cells.temperature_celsius = self.config.temperature_celsius + drift
 
     def _input_ticks(self, rows: int) -> int:
         buses = max(1, self.geometry.rows // wire.TICKS_ROWS_A_BUS)

@@ -7,10 +7,33 @@ from collections.abc import Callable
 import numpy as np
 
 from hwloop.link import protocol as wire
-from hwloop.link.protocol import BiasDivider, Command, Constraint, Field, LimitKind, Polarity, Status, Target, TiaRange
+from hwloop.link.frames import OVERHEAD_BYTES
+from hwloop.link.protocol import (
+    BiasDivider,
+    Command,
+    Constraint,
+    Field,
+    Layout,
+    LimitKind,
+    Polarity,
+    Status,
+    Target,
+    TiaRange,
+)
 from hwloop.mock.bench import Bench
-from hwloop.mock.refusal import Refused, check_range
-from hwloop.mock.sections import expand_cells, expand_solve, pack_bits, split_sections, words_at
+from hwloop.mock.refusal import RefusalError, check_length, check_range
+from hwloop.mock.sections import (
+    CellList,
+    SolveList,
+    expand_cells,
+    expand_solve,
+    fixed_part,
+    header_at,
+    pack_bits,
+    packed_bits_bytes,
+    split_sections,
+    words_at,
+)
 
 BIAS_FOLLOWS = 0x80
 
@@ -24,10 +47,10 @@ def describe(bench: Bench) -> bytes:
         wire.SCALE_INPUT_FULL_SCALE_MICROVOLTS, wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS, wire.SCALE_OUTPUT_GAIN,
         wire.SCALE_OUTPUT_MAX_MICROVOLTS, wire.SCALE_READ_MICROVOLTS, wire.SCALE_TIA_FINE_NANOAMPS,
         wire.SCALE_TIA_COARSE_NANOAMPS, wire.SCALE_INPUT_NANOSIEMENS, wire.SCALE_COMPENSATION_FULL_SCALE_NANOSIEMENS,
-        wire.SCALE_FEEDBACK_FULL_SCALE_NANOSIEMENS, wire.SCALE_BIAS_FULL_SCALE_NANOAMPS, wire.SCALE_GAIN_BANDWIDTH_HERTZ,
-        wire.SCALE_UNSETTLED_CODE, limits[LimitKind.AMPLITUDE_CODE], limits[LimitKind.FORM_CODE],
-        limits[LimitKind.GATE_CODE], limits[LimitKind.WIDTH_TICKS], limits[LimitKind.ROW_ON_TICKS],
-        limits[LimitKind.PULSE_ENERGY],
+        wire.SCALE_FEEDBACK_FULL_SCALE_NANOSIEMENS, wire.SCALE_BIAS_FULL_SCALE_NANOAMPS,
+        wire.SCALE_GAIN_BANDWIDTH_HERTZ, wire.SCALE_UNSETTLED_CODE, limits[LimitKind.AMPLITUDE_CODE],
+        limits[LimitKind.FORM_CODE], limits[LimitKind.GATE_CODE], limits[LimitKind.WIDTH_TICKS],
+        limits[LimitKind.ROW_ON_TICKS], limits[LimitKind.PULSE_ENERGY],
     ).pack()
 
 
@@ -35,45 +58,58 @@ def pulse(bench: Bench, payload: bytes) -> bytes:
     """PULSE: every section is checked before the first row pulse."""
     rows, columns = bench.geometry.rows, bench.geometry.columns
     on_ticks = np.zeros(2 * rows, np.int64)
-    planned = []
-    for section, words in split_sections(payload, 0, wire.PulseSection):
-        check_range(Field.ARRAY, section.array, 0, 1)
-        check_range(Field.POLARITY, section.polarity, 0, Polarity.FORM)
-        common = section.gate_code if section.target == Target.GATE else section.amplitude_code
-        cells = expand_cells(words, section.layout, section.target, common, rows, columns)
-        amplitude = cells.code if section.target != Target.GATE else np.full(len(cells.cell), section.amplitude_code)
-        gate = cells.code if section.target == Target.GATE else np.full(len(cells.cell), section.gate_code)
-        _check_pulse_limits(bench.limits, section, amplitude, gate)
-        first = np.searchsorted(cells.group, np.arange(cells.groups))
-        np.add.at(on_ticks, section.array * rows + cells.cell[first] // columns, section.width_ticks)
+    planned: list[tuple[wire.PulseSection, CellList, np.ndarray, np.ndarray]] = []
+    pulsed_rows: list[np.ndarray] = []
+    first_cell = 0
+    for number, (section, words) in enumerate(split_sections(payload, 0, wire.PulseSection)):
+        check_range(Field.ARRAY, section.array, 0, 1, number)
+        check_range(Field.POLARITY, section.polarity, 0, Polarity.FORM, number)
+        check_range(Field.LAYOUT, section.layout, 0, Layout.ROWS, number)
+        check_range(Field.TARGET, section.target, 0, Target.AMPLITUDE, number)
+        check_range(Field.WIDTH_TICKS, section.width_ticks, 1, bench.limits[LimitKind.WIDTH_TICKS], number)
+        cells = expand_cells(words, section.layout, section.target, 0, rows, columns, first_cell)
+        n = len(cells.cell)
+        amplitude = cells.code if section.target == Target.AMPLITUDE else np.full(n, section.amplitude_code, np.int64)
+        gate = cells.code if section.target == Target.GATE else np.full(n, section.gate_code, np.int64)
+        _check_pulse_limits(bench.limits, section, amplitude, gate, first_cell)
+        pulsed_rows.append(section.array * rows + cells.cell // columns)
+        starts = np.diff(cells.group, prepend=-1) > 0
+        np.add.at(on_ticks, pulsed_rows[-1][starts], section.width_ticks)
         planned.append((section, cells, amplitude, gate))
-    check_range(Field.ROW_ON_TICKS, on_ticks, 0, bench.limits[LimitKind.ROW_ON_TICKS])
+        first_cell += n
+    for position, on in _running(on_ticks[listed] for listed in pulsed_rows):
+        check_range(Field.ROW_ON_TICKS, on, 0, bench.limits[LimitKind.ROW_ON_TICKS], position)
     before = bench.ticks
     for section, cells, amplitude, gate in planned:
         bench.pulse(section.array, section.polarity, cells, amplitude, gate, section.width_ticks)
-    return wire.PulseReply(bench.ticks - before, sum(cells.groups for _, cells, _, _ in planned) & 0xFFFF).pack()
+    return wire.PulseReply(bench.ticks - before, sum(cells.groups for _, cells, _, _ in planned)).pack()
 
 
-def _check_pulse_limits(limits: np.ndarray, section: wire.PulseSection, amplitude: np.ndarray, gate: np.ndarray) -> None:
+def _check_pulse_limits(
+    limits: np.ndarray, section: wire.PulseSection, amplitude: np.ndarray, gate: np.ndarray, first_cell: int
+) -> None:
     highest = limits[LimitKind.FORM_CODE if section.polarity == Polarity.FORM else LimitKind.AMPLITUDE_CODE]
-    check_range(Field.AMPLITUDE_CODE, amplitude, 0, highest)
-    check_range(Field.GATE_CODE, gate, 0, limits[LimitKind.GATE_CODE])
-    check_range(Field.WIDTH_TICKS, section.width_ticks, 1, limits[LimitKind.WIDTH_TICKS])
-    energy = amplitude.astype(np.int64) ** 2 * section.width_ticks >> 20
-    check_range(Field.PULSE_ENERGY, energy, 0, limits[LimitKind.PULSE_ENERGY])
+    check_range(Field.AMPLITUDE_CODE, amplitude, 0, highest, first_cell)
+    check_range(Field.GATE_CODE, gate, 0, limits[LimitKind.GATE_CODE], first_cell)
+    energy = amplitude**2 * section.width_ticks >> 20
+    check_range(Field.PULSE_ENERGY, energy, 0, limits[LimitKind.PULSE_ENERGY], first_cell)
 
 
 def read(bench: Bench, payload: bytes) -> bytes:
     """READ: conductance codes at the read voltage."""
     rows, columns = bench.geometry.rows, bench.geometry.columns
-    request = wire.ReadRequest.unpack(payload)
+    request, offset = header_at(payload, 0, wire.ReadRequest)
     check_range(Field.TIA_RANGE, request.tia_range, 0, TiaRange.COARSE)
-    check_range(Field.SAMPLES, request.sub_averages, 1, 255)
     check_range(Field.SAMPLES, request.averages * request.sub_averages, 1, wire.LIMIT_SAMPLES)
-    listed = []
-    for section, words in split_sections(payload, wire.ReadRequest.STRUCT.size, wire.ReadSection):
-        check_range(Field.ARRAY, section.array, 0, 1)
-        listed.append((section.array, expand_cells(words, section.layout, Target.COMMON, 0, rows, columns)))
+    listed: list[tuple[int, CellList]] = []
+    count = 0
+    for number, (section, words) in enumerate(split_sections(payload, offset, wire.ReadSection)):
+        check_range(Field.ARRAY, section.array, 0, 1, number)
+        check_range(Field.LAYOUT, section.layout, 0, Layout.ROWS, number)
+        cells = expand_cells(words, section.layout, Target.COMMON, 0, rows, columns, count)
+        listed.append((section.array, cells))
+        count += len(cells.cell)
+    _check_reply_bytes(bench, wire.ReadReply.STRUCT.size + 2 * count + packed_bits_bytes(count))
     before = bench.ticks
     readings = [bench.read(array, cells, request) for array, cells in listed]
     codes = np.concatenate([code for code, _ in readings] or [np.zeros(0, np.uint16)])
@@ -83,21 +119,24 @@ def read(bench: Bench, payload: bytes) -> bytes:
 
 def solve(bench: Bench, payload: bytes) -> bytes:
     """SOLVE: every section is checked before the first solve."""
-    planned, offset = [], 0
+    planned: list[tuple[wire.SolveSection, SolveList, int]] = []
+    offset, reply_bytes = 0, wire.SolveReply.STRUCT.size
     while offset < len(payload):
-        section = wire.SolveSection.unpack(payload, offset)
-        check_range(Field.CONSTRAINT, section.constraint, 0, Constraint.NONE)
-        check_range(Field.FEEDBACK_CODE, section.feedback, 0, 1)
+        number = len(planned)
+        section, offset = header_at(payload, offset, wire.SolveSection)
+        check_range(Field.CONSTRAINT, section.constraint, 0, Constraint.NONE, number)
+        check_range(Field.FEEDBACK_CODE, section.feedback, 0, 1, number)
         divider, bias = section.bias_divider & ~BIAS_FOLLOWS, bool(section.bias_divider & BIAS_FOLLOWS)
-        check_range(Field.BIAS_CODE, divider, 0, BiasDivider.BY_256)
-        _check_sampling(section)
+        check_range(Field.BIAS_CODE, divider, 0, BiasDivider.BY_256, number)
+        _check_sampling(section, number)
         batch, offset = expand_solve(
-            payload, offset + section.STRUCT.size, section, bench.geometry.rows, bench.geometry.columns,
-            bool(section.feedback), bias,
+            payload, offset, section, bench.geometry.rows, bench.geometry.columns, bool(section.feedback), bias, number
         )
-        check_range(Field.FEEDBACK_CODE, batch.feedback_code, 0, wire.LIMIT_FEEDBACK_CODE)
-        check_range(Field.BIAS_CODE, batch.bias_code, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE)
+        _check_code(Field.FEEDBACK_CODE, batch.feedback_code, 0, wire.LIMIT_FEEDBACK_CODE, number)
+        _check_code(Field.BIAS_CODE, batch.bias_code, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE, number)
         planned.append((section, batch, divider))
+        reply_bytes += _answer_bytes(batch)
+    _check_reply_bytes(bench, reply_bytes)
     before = bench.ticks
     replies = b"".join(_answers(*bench.solve(section, batch, divider)) for section, batch, divider in planned)
     return wire.SolveReply(bench.ticks - before).pack() + replies
@@ -105,24 +144,97 @@ def solve(bench: Bench, payload: bytes) -> bytes:
 
 def mvm(bench: Bench, payload: bytes) -> bytes:
     """MVM: every section is checked before the first product."""
-    planned, offset = [], 0
+    planned: list[tuple[wire.MvmSection, SolveList]] = []
+    offset, reply_bytes = 0, wire.MvmReply.STRUCT.size
     while offset < len(payload):
-        section = wire.MvmSection.unpack(payload, offset)
-        check_range(Field.ARRAY, section.array, 0, 1)
-        check_range(Field.TIA_RANGE, section.tia_range, 0, TiaRange.COARSE)
-        _check_sampling(section)
+        number = len(planned)
+        section, offset = header_at(payload, offset, wire.MvmSection)
+        check_range(Field.ARRAY, section.array, 0, 1, number)
+        check_range(Field.TIA_RANGE, section.tia_range, 0, TiaRange.COARSE, number)
+        _check_sampling(section, number)
         batch, offset = expand_solve(
-            payload, offset + section.STRUCT.size, section, bench.geometry.rows, bench.geometry.columns, False, False
+            payload, offset, section, bench.geometry.rows, bench.geometry.columns, False, False, number
         )
         planned.append((section, batch))
+        reply_bytes += _answer_bytes(batch)
+    _check_reply_bytes(bench, reply_bytes)
     before = bench.ticks
     replies = b"".join(_answers(*bench.mvm(section, batch)) for section, batch in planned)
     return wire.MvmReply(bench.ticks - before).pack() + replies
 
 
-def _check_sampling(section: wire.SolveSection | wire.MvmSection) -> None:
-    check_range(Field.SAMPLES, section.averages, 1, wire.LIMIT_SAMPLES)
-    check_range(Field.SETTLE_TICKS, section.settle_ticks, wire.TICKS_SETTLE_MIN, 65535)
+def compensate(bench: Bench, payload: bytes) -> bytes:
+    """COMPENSATE: row, code pairs; a load may be spread over frames."""
+    request, offset = header_at(payload, 0, wire.CompensateRequest)
+    pairs = (len(payload) - offset) // 4
+    check_length(len(payload), offset + 4 * pairs)
+    words, _ = words_at(payload, offset, 2 * pairs)
+    row, code = words.reshape(-1, 2).astype(np.int64).T
+    check_range(Field.ROW, row, 0, bench.geometry.rows - 1)
+    check_range(Field.COMPENSATION_CODE, code, 0, wire.LIMIT_COMPENSATION_CODE)
+    return wire.CompensateReply(bench.compensate(row, code, bool(request.continued))).pack()
+
+
+def route(bench: Bench, payload: bytes) -> bytes:
+    """ROUTE: which cell, or which pins, the instrument ports see."""
+    request = fixed_part(payload, wire.RouteRequest)
+    check_range(Field.TARGET, request.route, 0, wire.Route.OUTPUTS_TO_DAQ)
+    check_range(Field.ARRAY, request.array, 0, 1)
+    check_range(Field.ROW, request.row, 0, bench.geometry.rows - 1)
+    check_range(Field.COLUMN, request.column, 0, bench.geometry.columns - 1)
+    bench.routed = request if request.route != wire.Route.NOTHING else None
+    return wire.RouteReply(bench.advance(wire.TICKS_LOAD)).pack()
+
+
+def temperature(bench: Bench, payload: bytes) -> bytes:
+    """TEMPERATURE: of the array, to 0.01 °C."""
+    check_length(len(payload), 0)
+    return wire.TemperatureReply(0, round(bench.temperature_celsius() * 100)).pack()
+
+
+def wait(bench: Bench, payload: bytes) -> bytes:
+    """WAIT: bench time passes; nothing sleeps."""
+    return wire.WaitReply(bench.advance(fixed_part(payload, wire.WaitRequest).wait_ticks)).pack()
+
+
+def tighten(bench: Bench, payload: bytes) -> bytes:
+    """TIGHTEN: limits only go down."""
+    request = fixed_part(payload, wire.TightenRequest)
+    check_range(Field.LIMIT, request.limit, 0, LimitKind.PULSE_ENERGY)
+    check_range(Field.LIMIT, request.value, 0, bench.limits[request.limit])
+    bench.limits[request.limit] = request.value
+    return wire.TightenReply(0).pack()
+
+
+def _running(arrays) -> list[tuple[int, np.ndarray]]:
+    """Each array with the number of entries before it."""
+    before, found = 0, []
+    for array in arrays:
+        found.append((before, array))
+        before += len(array)
+    return found
+
+
+def _check_code(field: Field, codes: np.ndarray, low: int, high: int, section: int) -> None:
+    """As check_range, for codes (k,) of one section: the position is the section's."""
+    bad = (codes < low) | (codes > high)
+    if bad.any():
+        raise RefusalError(Status.OUT_OF_RANGE, field, section, codes[bad][0], low, high)
+
+
+def _check_sampling(section: wire.SolveSection | wire.MvmSection, number: int) -> None:
+    check_range(Field.SAMPLES, section.averages, 1, wire.LIMIT_SAMPLES, number)
+    check_range(Field.SETTLE_TICKS, section.settle_ticks, wire.TICKS_SETTLE_MIN, 65535, number)
+
+
+def _check_reply_bytes(bench: Bench, reply_bytes: int) -> None:
+    """A reply has to fit into a frame, as a request does."""
+    check_range(Field.ENTRIES, reply_bytes, 0, bench.geometry.max_frame_bytes - OVERHEAD_BYTES)
+
+
+def _answer_bytes(batch: SolveList) -> int:
+    n = len(batch.input_code)
+    return 2 * n * len(batch.columns) + packed_bits_bytes(2 * n)
 
 
 def _answers(codes: np.ndarray, saturated: np.ndarray, unsettled: np.ndarray) -> bytes:
@@ -130,50 +242,7 @@ def _answers(codes: np.ndarray, saturated: np.ndarray, unsettled: np.ndarray) ->
     return codes.astype("<i2").tobytes() + pack_bits(flags)
 
 
-def compensate(bench: Bench, payload: bytes) -> bytes:
-    """COMPENSATE: row, code pairs; a load may be spread over frames."""
-    request = wire.CompensateRequest.unpack(payload)
-    size = wire.CompensateRequest.STRUCT.size
-    if (len(payload) - size) % 4:
-        raise Refused(Status.BAD_LENGTH, Field.ENTRIES, 0, len(payload))
-    pairs = words_at(payload, size, (len(payload) - size) // 2).reshape(-1, 2).astype(np.int64)
-    check_range(Field.ROW, pairs[:, 0], 0, bench.geometry.rows - 1)
-    check_range(Field.COMPENSATION_CODE, pairs[:, 1], 0, wire.LIMIT_COMPENSATION_CODE)
-    return wire.CompensateReply(bench.compensate(pairs[:, 0], pairs[:, 1], bool(request.continued))).pack()
-
-
-def route(bench: Bench, payload: bytes) -> bytes:
-    """ROUTE: which cell, or which pins, the instrument ports see."""
-    request = wire.RouteRequest.unpack(payload)
-    check_range(Field.TARGET, request.route, 0, wire.Route.OUTPUTS_TO_DAQ)
-    check_range(Field.ARRAY, request.array, 0, 1)
-    check_range(Field.ROW, request.row, 0, bench.geometry.rows - 1)
-    check_range(Field.COLUMN, request.column, 0, bench.geometry.columns - 1)
-    bench.routed = request
-    return wire.RouteReply(bench.advance(wire.TICKS_LOAD)).pack()
-
-
-def temperature(bench: Bench, payload: bytes) -> bytes:
-    """TEMPERATURE: of the array, to 0.01 °C."""
-    return wire.TemperatureReply(0, round(bench.cells.temperature_celsius * 100)).pack()
-
-
-def wait(bench: Bench, payload: bytes) -> bytes:
-    """WAIT: bench time passes; nothing sleeps."""
-    return wire.WaitReply(bench.advance(wire.WaitRequest.unpack(payload).wait_ticks)).pack()
-
-
-def tighten(bench: Bench, payload: bytes) -> bytes:
-    """TIGHTEN: limits only go down."""
-    request = wire.TightenRequest.unpack(payload)
-    check_range(Field.LIMIT, request.limit, 0, LimitKind.PULSE_ENERGY)
-    check_range(Field.LIMIT, request.value, 0, bench.limits[request.limit])
-    bench.limits[request.limit] = request.value
-    return wire.TightenReply(0).pack()
-
-
 COMMANDS: dict[int, Callable[[Bench, bytes], bytes]] = {
     Command.PULSE: pulse, Command.READ: read, Command.SOLVE: solve, Command.MVM: mvm, Command.COMPENSATE: compensate,
     Command.ROUTE: route, Command.TEMPERATURE: temperature, Command.WAIT: wait, Command.TIGHTEN: tighten,
 }
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -13,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwloop.errors import DeviceError, UsageError
+from hwloop.errors import DeviceError, HwloopError, UsageError
 from hwloop.link.frames import FrameReader
 from hwloop.mock.bench import Bench, BenchConfig
 from hwloop.mock.board import DEAD_MAN_SECONDS, SimulatedBoard
 
 CHUNK_BYTES = 1 << 16
+# A host that does not take its replies is not listened to either, so that a flood fills no memory.
+UNTAKEN_BYTES = 1 << 20
 
 
 @dataclass
@@ -56,27 +59,35 @@ class BoardServer:
                 self._step()
         finally:
             self.board.bench.ground()
+            self.board.bench.save_clock()
             for connection in self._owned:
                 connection.close()
 
     def _step(self) -> None:
-        reading: list[object] = [*self._hosts, *([self._listener] if self._listener else [])]
+        reading: list[int | socket.socket] = [
+            host.descriptor for host in self._hosts.values() if len(host.outgoing) < UNTAKEN_BYTES
+        ]
+        if self._listener:
+            reading.append(self._listener)
         writing = [host.descriptor for host in self._hosts.values() if host.outgoing]
         readable, writable, _ = select.select(reading, writing, [], DEAD_MAN_SECONDS / 4)
         now_seconds = time.monotonic()
         for ready in readable:
-            if ready is self._listener:
-                self._accept()
-            else:
+            if isinstance(ready, int):
                 self._hear(self._hosts[ready], now_seconds)
+            else:
+                self._accept(ready)
         for descriptor in writable:
             if descriptor in self._hosts:
                 self._tell(self._hosts[descriptor])
         # After listening: while the board itself was busy the host may have spoken.
         self.board.check_dead_man(now_seconds)
 
-    def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # gone again already
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._owned.append(connection)
@@ -163,4 +174,10 @@ def _listen(port: str, stack: contextlib.ExitStack) -> tuple[socket.socket, str]
 
 if __name__ == "__main__":
     # The private board of one rig: argument 1 is the inherited descriptor, argument 2 the configuration as JSON.
-    serve_descriptor(BenchConfig.from_json(sys.argv[2]), int(sys.argv[1]))
+    # Ctrl-C is for the controller, which still needs the board to be safe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        serve_descriptor(BenchConfig.from_json(sys.argv[2]), int(sys.argv[1]))
+    except HwloopError as error:
+        sys.stderr.write(f"simulated board: {error}\n")
+        sys.exit(error.exit_code)

@@ -21,7 +21,7 @@ class HardwareSeconds:
 
 @dataclass
 class BoardCounters:
-    """Counts since the board was opened. `pulses` are cell pulses; `exchanges` are messages, however many frames they took."""
+    """Counts since the board was opened. `pulses` are cell pulses; `exchanges` are messages, of however many frames."""
 
     pulses: int = 0
     row_pulses: int = 0

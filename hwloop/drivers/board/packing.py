@@ -55,7 +55,8 @@ def pack_cells(row: np.ndarray, column: np.ndarray, columns: int, code: np.ndarr
         words[np.arange(len(row)) + 2 * np.cumsum(new_row)] = code
         return Section(Layout.ROWS, words.astype("<u2"), starts, bounds)
     parts = [row[first], mask] + ([code[first]] if target == Target.GATE else [])
-    return Section(Layout.ROWS, np.stack(parts, axis=1).ravel().astype("<u2"), np.arange(groups + 1) * len(parts), bounds)
+    words = np.stack(parts, axis=1).ravel().astype("<u2")
+    return Section(Layout.ROWS, words, np.arange(groups + 1) * len(parts), bounds)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class PackedFrame:
 class FramePacker:
     """Fills payloads with sections, cutting between row pulses where a frame is full."""
 
-    def __init__(self, max_frame_bytes: int, prefix: bytes = b"", reply_bytes_a_cell: float = 0.0, reply_fixed_bytes: int = 32):
+    def __init__(
+        self, max_frame_bytes: int, prefix: bytes = b"", reply_bytes_a_cell: float = 0.0, reply_fixed_bytes: int = 32
+    ):
         self._limit = max_frame_bytes - OVERHEAD_BYTES
         self._prefix = prefix
         self._reply_a_cell = reply_bytes_a_cell

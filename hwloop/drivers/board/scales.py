@@ -9,6 +9,8 @@ import numpy as np
 from hwloop.errors import LimitError
 from hwloop.link import protocol as wire
 
+_REMEDY = "nothing was sent; ask for less"
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -37,6 +39,21 @@ class Scales:
     def width_ticks(self, seconds: np.ndarray) -> np.ndarray:
         """Pulse widths in ticks of 0.1 µs."""
         return _codes(seconds, 1 / wire.TICK_HERTZ, 1, self.describe.width_ticks_limit, "pulse width", "s")
+
+    def check_pulse_energy(self, amplitude_codes: np.ndarray, width_ticks: np.ndarray) -> None:
+        """Refuse pulses whose amplitude² × width is beyond the board's limit. Raises LimitError."""
+        energy, limit = amplitude_codes**2 * width_ticks >> 20, self.describe.pulse_energy_limit
+        if (energy > limit).any():
+            step = (self.describe.amplitude_full_scale_microvolts * 1e-6 / 65536) ** 2 * 2**20 / wire.TICK_HERTZ
+            value = float(energy.max() * step)
+            raise LimitError("pulse amplitude^2 x width", value, f"up to {limit * step:.6g}", "V^2 s", _REMEDY)
+
+    def check_samples(self, averages: int, sub_averages: int = 1) -> None:
+        """Refuse readings of no sample, or of more than the board takes. Raises LimitError."""
+        samples = averages * sub_averages
+        if not (1 <= samples <= wire.LIMIT_SAMPLES and 1 <= sub_averages <= 255):
+            bound = f"1 to {wire.LIMIT_SAMPLES} in up to 255 sub-averages"
+            raise LimitError(f"averages x {sub_averages} sub-averages", samples, bound, "samples", _REMEDY)
 
     def siemens_from_read_codes(self, codes: np.ndarray, tia_range: int) -> np.ndarray:
         """Conductance at the read voltage from unipolar TIA codes."""
@@ -129,5 +146,5 @@ def _codes(values: np.ndarray, step: float, low: int, high: int, what: str, unit
     bad = ~((codes >= low) & (codes <= high))
     if bad.any():
         value = float(np.asarray(values, float)[bad].flat[0])
-        raise LimitError(what, value, f"{low * step:.6g} to {high * step:.6g}", unit, "nothing was sent; ask for less")
+        raise LimitError(what, value, f"{low * step:.6g} to {high * step:.6g}", unit, _REMEDY)
     return codes.astype(np.int64)

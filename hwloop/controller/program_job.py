@@ -1,0 +1,100 @@
+"""`array program`: a matrix of conductances onto the chip, written and verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwloop.apps.matrix import load_matrix
+from hwloop.array.program.common import Outcome, ProgramResult
+from hwloop.config import ProgramConfig, RunSettings
+from hwloop.controller.array_job import ArrayResult
+from hwloop.controller.cells import array_names, check_place
+from hwloop.controller.counters import Counters
+from hwloop.controller.plan import DryRun
+from hwloop.controller.session import open_session
+from hwloop.errors import DataError, LimitError
+from hwloop.link.protocol import BOARDS
+from hwloop.report import Report
+
+SCALES_SIEMENS = {"S": 1.0, "uS": 1e-6}
+
+
+def program_array(
+    settings: RunSettings, report: Report, source: Path, arrays: str, row: int, column: int, unit: str
+) -> ArrayResult | DryRun:
+    """Program and verify a matrix of conductances from (row, column) on; NaN entries are left alone."""
+    wanted_siemens = _load(source, unit, settings.rig.program)
+    if settings.rig.board.backend == "mock":
+        geometry = BOARDS[settings.rig.board.name]
+        check_place(wanted_siemens.shape, row, column, geometry.rows, geometry.columns)
+    here = np.argwhere(np.isfinite(wanted_siemens))
+    names = array_names(arrays)
+    if settings.dry_run:
+        return DryRun(f"program {len(here) * len(names):,} cells")
+    with open_session(settings, report) as session:
+        chip = session.chip
+        check_place(wanted_siemens.shape, row, column, chip.rows, chip.columns)
+        cells = np.concatenate([
+            ("AB".index(name) * chip.rows + here[:, 0] + row) * chip.columns + here[:, 1] + column for name in names
+        ])
+        targets_siemens = np.tile(wanted_siemens[tuple(here.T)], len(names))
+        usable = chip.map.usable().ravel()[cells]
+        with session.clock.running():
+            result = chip.program(cells[usable], targets_siemens[usable])
+    return _result(result, int((~usable).sum()), settings.rig.program.tolerance, session.counters())
+
+
+def _load(source: Path, unit: str, program: ProgramConfig) -> np.ndarray:
+    """The conductances of a file, siemens. Raises LimitError outside the range, DataError where there are none."""
+    values = load_matrix(source, gaps=True).values
+    wanted_siemens = (values if isinstance(values, np.ndarray) else values.toarray()) * SCALES_SIEMENS[unit]
+    if not np.isfinite(wanted_siemens).any():
+        raise DataError(f"{source} has no number in it, so there is nothing to program; give conductances")
+    low, high = program.conductance_min_siemens, program.conductance_max_siemens
+    outside = np.argwhere((wanted_siemens < low) | (wanted_siemens > high))
+    if len(outside):
+        first = tuple(outside[0].tolist())
+        raise LimitError(
+            f"{source}: conductance at row {first[0]}, column {first[1]} (from 0)", float(wanted_siemens[first]) * 1e6,
+            f"{low * 1e6:g} to {high * 1e6:g}", "uS",
+            "nothing was pulsed; scale the matrix into the range, or check --unit",
+        )
+    return wanted_siemens
+
+
+def _result(result: ProgramResult, masked: int, tolerance: float, counters: Counters) -> ArrayResult:
+    error_siemens = result.error_siemens[result.accepted]
+    accepted, total = len(error_siemens), len(result.cells)
+    reasons = {
+        outcome.name.lower().replace("_", " "): int((result.outcome == outcome).sum())
+        for outcome in Outcome if outcome > 0
+    }
+    facts: dict[str, Any] = {
+        "cells": total, "accepted": accepted, "given_up": reasons, "masked": masked, "steps": result.steps,
+        "cell_pulses": result.cell_pulses, "error_siemens": _statistics(error_siemens), **counters.document(),
+    }
+    lines = [
+        f"programmed {accepted:,} of {total:,} cells within +-{tolerance * 100:.3g} % of the range, in {result.steps} "
+        f"steps, {result.cell_pulses:,} cell pulses"
+    ]
+    if accepted:
+        lines.append(
+            f"error      {error_siemens.mean() * 1e6:+.2f} +- {error_siemens.std() * 1e6:.2f} uS, "
+            f"at most {np.abs(error_siemens).max() * 1e6:.2f} uS"
+        )
+    lines += [f"given up   {count:,} cells: {reason}" for reason, count in reasons.items() if count]
+    lines += [f"masked     {masked:,} cells were left alone"] if masked else []
+    missed = f"{total - accepted:,} of {total:,} cells were not brought to their targets" if accepted < total else None
+    return ArrayResult(facts, (*lines, counters.text()), missed)
+
+
+def _statistics(error_siemens: np.ndarray) -> dict[str, float | None]:
+    if not len(error_siemens):
+        return {"mean": None, "standard_deviation": None, "largest": None}
+    return {
+        "mean": float(error_siemens.mean()), "standard_deviation": float(error_siemens.std()),
+        "largest": float(np.abs(error_siemens).max()),
+    }
