@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwloop import errors
 from hwloop.config import RunSettings
 from hwloop.drivers.board import Board
-from hwloop.errors import DeviceError, LinkError, UsageError
+from hwloop.errors import CalibrationError, DeviceError, LinkError, UsageError
 from hwloop.holders import MOCK_KEY, port_key
 from hwloop.link.link import Link
 from hwloop.link.transport import SocketTransport, Transport, open_transport
@@ -24,6 +23,8 @@ from hwloop.mock.bench_config import BenchConfig
 DEFAULT_SERIAL = 1
 # Loading the compiled kernels takes a second or two; a machine without them compiles for longer.
 MOCK_START_SECONDS = 120.0
+# What the process of a simulated board writes before a refusal, when it ends with the refusal's exit code.
+MOCK_REFUSAL = "simulated board: "
 
 
 @dataclass
@@ -45,6 +46,7 @@ class MockProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hwloop.mock.serve", str(theirs.fileno()), config.to_json()],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=self._told, start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             )
         self.transport: Transport = SocketTransport(ours, f"simulated board {config.board_name}")
         self.cpu_seconds: float | None = None
@@ -58,18 +60,23 @@ class MockProcess:
             self.cpu_seconds = usage.ru_utime + usage.ru_stime
 
     def failure(self) -> Exception | None:
-        """Once closed: what the process died of, None where it ended well. Its own errors keep their class."""
-        if self._process.returncode == 0:
+        """Once closed: what the process died of, None where it ended well. What it refused is told in its own words."""
+        code = self._process.returncode
+        if code == 0:
             return None
         self._told.seek(0)
         told = self._told.read().decode(errors="replace").strip()
-        name, _, text = told.rpartition("\n")[2].partition(": ")
-        kind = getattr(errors, name.removeprefix("hwloop.errors."), None)
-        if name.startswith("hwloop.errors.") and kind is not None:
-            failure = errors.HwloopError(text)
-            failure.exit_code = kind.exit_code
-            return failure
-        return RuntimeError(f"the simulated board ended with {self._process.returncode}: {told}")
+        refusal = told.rpartition("\n")[2]
+        if refusal.startswith(MOCK_REFUSAL) and code in (UsageError.exit_code, CalibrationError.exit_code):
+            kind = UsageError if code == UsageError.exit_code else CalibrationError
+            return kind(refusal.removeprefix(MOCK_REFUSAL))
+        return RuntimeError(f"the simulated board ended with {code}: {told}")
+
+
+def _import_path() -> list[str]:
+    """Where another Python finds this hwloop, however this one did."""
+    own = str(Path(__file__).absolute().parent.parent)
+    return [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 
 
 def bench_config(settings: RunSettings) -> BenchConfig:

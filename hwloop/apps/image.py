@@ -6,6 +6,7 @@ import hashlib
 import importlib.resources
 import io
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,7 +178,10 @@ def _decode(data: bytes, where: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        # Pillow warns of pictures that are far too large, and refuses only twice as large ones.
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(
+            io.BytesIO(data)
+        ) as opened:
             opened.load()
             image = ImageOps.exif_transpose(opened)
     except Exception as failure:  # Pillow's decoders raise almost anything on damaged bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwloop.array.loading import Load
+from hwloop.array.observations import Observations
 from hwloop.array.settling import SETTLE_LIMIT_SECONDS, SETTLED_REMAINDER, settle_seconds, settling_rate_per_second
 from hwloop.drivers.board import Board, SolveGroup
 from hwloop.link.protocol import Constraint
@@ -41,7 +42,8 @@ class AutoZero:
         m = load.banks.rows.shape[1]
         groups = [
             SolveGroup(
-                np.sort(load.banks.rows[i]), load.banks.columns[i], np.zeros((REPEATS, m)), wait_seconds[i], averages, Constraint.NONE
+                np.sort(load.banks.rows[i]), load.banks.columns[i], np.zeros((REPEATS, m)), wait_seconds[i], averages,
+                Constraint.NONE,
             )
             for i in chosen
         ]
@@ -62,27 +64,18 @@ class AutoZero:
         leaked = np.einsum("nmk,nk->nm", load.b_siemens, volts) / load.row_sum_siemens
         return volts * (load.b_siemens.sum(axis=1) + feedback_siemens) - np.einsum("nmk,nm->nk", load.b_siemens, leaked)
 
-    def masked_bias_amps(
-        self, load: Load, indptr: np.ndarray, indices: np.ndarray, feedback_siemens: np.ndarray
-    ) -> np.ndarray:
-        """Bias K·Vos (n, k) of n solves on the one matrix of `load` that each have their own rows (CSR)."""
+    def masked_bias_amps(self, load: Load, seen: Observations, feedback_siemens: np.ndarray) -> np.ndarray:
+        """Bias K·Vos (n, k) of solves on the one matrix of `load` that each have their own rows."""
         volts = np.nan_to_num(self.offset_volts)[load.banks.columns[0]]
         b_siemens = load.b_siemens[0]
         of_row = b_siemens * volts - b_siemens * ((b_siemens @ volts) / load.row_sum_siemens)[:, None]
-        return sum_rows(of_row, indptr, indices) + volts * feedback_siemens
+        return seen.sum_rows(of_row) + volts * feedback_siemens
 
 
-def circuit_matrices(a_siemens: np.ndarray, b_siemens: np.ndarray, row_sum_siemens: float) -> tuple[np.ndarray, np.ndarray]:
+def circuit_matrices(
+    a_siemens: np.ndarray, b_siemens: np.ndarray, row_sum_siemens: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Q and K (k, k) of one bank without feedback, from conductances (m, k) (design notes, section 2)."""
     q = b_siemens.T @ a_siemens / row_sum_siemens
     k = np.diag(b_siemens.sum(axis=0)) - b_siemens.T @ b_siemens / row_sum_siemens
     return q, k
-
-
-def sum_rows(of_row: np.ndarray, indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """(n, k): for each of n lists of rows (CSR), the sum of `of_row` (m, k) over them."""
-    sums = np.zeros((len(indptr) - 1, of_row.shape[1]))
-    filled = np.flatnonzero(np.diff(indptr))
-    if len(filled):
-        sums[filled] = np.add.reduceat(of_row[indices], indptr[:-1][filled])
-    return sums

@@ -63,12 +63,16 @@ class CellMap:
             with open(path, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
                 if reader.fieldnames != HEADER:
-                    raise CalibrationError(f"{path}: the first line is {reader.fieldnames}, expected {','.join(HEADER)}")
+                    raise CalibrationError(
+                        f"{path}: the first line is {reader.fieldnames}, expected {','.join(HEADER)}"
+                    )
                 for entry in reader:
                     where = f"{path} line {reader.line_num}"
                     row, column = (_index(entry[name], f"{where}: {name}") for name in ("row", "column"))
                     if not entry["status"]:
-                        raise CalibrationError(f"{where}: no status; write {GOOD}, {MASKED} or what is wrong with the cell")
+                        raise CalibrationError(
+                            f"{where}: no status; write {GOOD}, {MASKED} or what is wrong with the cell"
+                        )
                     marks.append((self.cells_of(entry["array"], row, column, where), entry["status"]))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise CalibrationError(f"{path}: cannot be read as a chip-status list ({error})") from error

@@ -1,4 +1,4 @@
-"""The chip in the board's socket as a session knows it: last readings, bad cells, what its cells taught the programmer."""
+"""The chip in the board's socket as a session knows it: last readings, bad cells, what its cells taught."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class BoardPort(Protocol):
     columns: int
 
     def pulse_and_read(
-        self, pulses: CellPulses | None, read_cells: np.ndarray | None, averages: int, sub_averages: int, spread_siemens: float
+        self, pulses: CellPulses | None, read_cells: np.ndarray | None, averages: int, sub_averages: int,
+        spread_siemens: float,
     ) -> CellReads | None: ...
 
 
@@ -55,15 +56,20 @@ class ProgramSettings:
         """For cells without any error, on a rig whose zero is 0 S."""
         return ProgramSettings(tolerance=tolerance, range=ConductanceRange(0.0, 225e-6), hrs_accept_siemens=0.05e-6)
 
+    @property
+    def tolerance_siemens(self) -> float:
+        """How far from its target a cell may be."""
+        return self.tolerance * self.range.span_siemens
+
     def verify(self) -> Verify:
         """The acceptance window in siemens; spread and guard shrink with a narrow one."""
-        tolerance_siemens = self.tolerance * self.range.span_siemens
+        eighth = self.tolerance_siemens / 8
         return Verify(
-            tolerance_siemens=tolerance_siemens,
-            spread_siemens=min(0.5e-6, tolerance_siemens / 8),
-            guard_siemens=min(0.5e-6, tolerance_siemens / 8),
+            tolerance_siemens=self.tolerance_siemens,
+            spread_siemens=min(0.5e-6, eighth),
+            guard_siemens=min(0.5e-6, eighth),
             hrs_target_siemens=self.range.minimum_siemens,
-            hrs_accept_siemens=max(self.hrs_accept_siemens, self.range.minimum_siemens + tolerance_siemens / 8),
+            hrs_accept_siemens=max(self.hrs_accept_siemens, self.range.minimum_siemens + eighth),
             averages=self.averages,
         )
 
@@ -125,9 +131,11 @@ class Chip:
         if self.settings.strategy == "adaptive":
             result = adaptive.program(self.board, cells, target_siemens, self._adaptive, self._model)
         elif self.settings.strategy == "ispva":
-            result = ispva.program(self.board, cells, target_siemens, ispva.IspvaSettings(verify=self.settings.verify()))
+            settings = ispva.IspvaSettings(verify=self.settings.verify())
+            result = ispva.program(self.board, cells, target_siemens, settings)
         else:
-            result = igvva.program(self.board, cells, target_siemens, igvva.IgvvaSettings(verify=self.settings.verify()))
+            settings = igvva.IgvvaSettings(verify=self.settings.verify())
+            result = igvva.program(self.board, cells, target_siemens, settings)
         self.conductance_siemens[cells] = result.conductance_siemens
         self.totals = dataclasses.replace(
             self.totals, rounds=self.totals.rounds + 1, steps=self.totals.steps + result.steps,
@@ -141,12 +149,12 @@ class Chip:
     def program_near(self, cells: np.ndarray, target_siemens: np.ndarray) -> np.ndarray:
         """Program cells (…, k) and tell which groups of k (…) bool stand near their targets, verified or nearly so."""
         result = self.program(cells.ravel(), target_siemens.ravel())
-        near = np.abs(result.error_siemens) <= GIVEN_UP_TOLERANCES * self.settings.tolerance * self.settings.range.span_siemens
+        near = np.abs(result.error_siemens) <= GIVEN_UP_TOLERANCES * self.settings.tolerance_siemens
         return (result.accepted | near).reshape(cells.shape).all(axis=-1)
 
     def _note_failures(self, result: ProgramResult) -> None:
-        """Dead cells go on the map at once; one that moves but misses its target, only when it does so again and again."""
-        far = np.abs(result.error_siemens) > FAR_TOLERANCES * self.settings.tolerance * self.settings.range.span_siemens
+        """Dead cells go on the map at once; one that moves but misses its target, when it does so again and again."""
+        far = np.abs(result.error_siemens) > FAR_TOLERANCES * self.settings.tolerance_siemens
         dead = np.isin(result.outcome, list(_DEAD)) & far
         for outcome, status in _DEAD.items():
             self.map.mark(result.cells[dead & (result.outcome == outcome)], status)

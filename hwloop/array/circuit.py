@@ -90,7 +90,8 @@ class Circuit:
                     continue
                 saturated, unsettled = answer.saturated, answer.unsettled & ~answer.saturated
                 if not flagged.all():
-                    done.append((replace(job, solves=job.solves[~flagged]), answer.output_volts[~flagged] / job.shrink))
+                    clean = replace(job, solves=job.solves[~flagged])
+                    done.append((clean, answer.output_volts[~flagged] / job.shrink))
                 if saturated.any():
                     again.append(replace(job, solves=job.solves[saturated], shrink=job.shrink / 2))
                     self.totals.repeated_saturated += int(saturated.sum())
@@ -102,8 +103,9 @@ class Circuit:
         if not jobs:
             return done
         raise GoalNotReachedError(
-            f"{sum(len(job.solves) for job in jobs)} regressions still saturate or do not settle after {self.settings.repeats} "
-            "repeats; the programmed matrix is too close to rank-deficient: add ridge or lower the rank"
+            f"{sum(len(job.solves) for job in jobs)} regressions still saturate or do not settle after "
+            f"{self.settings.repeats} repeats; the programmed matrix is too close to rank-deficient: add ridge, "
+            "or lower the rank"
         )
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from hwloop.array.circuit import Circuit, Job, nonzero
-from hwloop.array.loading import Load, load_banks
+from hwloop.array.loading import load_banks
 from hwloop.array.placement import Banks
-from hwloop.array.planning import Plan, plan_matrices
+from hwloop.array.planning import plan_matrices
 from hwloop.array.ranging import fit_ridge, input_gain, largest_coefficients
 from hwloop.array.refine import bias_corrections, refine
 from hwloop.array.rounds import solve_in_rounds
@@ -65,8 +65,11 @@ class LoadedMatrices:
         beta, l1_bias = self._input_gain(targets)
         inputs = -beta[:, :, None] * np.take_along_axis(targets.transpose(0, 2, 1), self._order[:, None, :], axis=2)
 
+        every_column = self.plan.active.all(axis=1)
+
         def group(job: Job) -> SolveGroup:
-            matrix, active = job.matrix, self.plan.active[job.matrix]
+            matrix = job.matrix
+            active = slice(None) if every_column[matrix] else self.plan.active[matrix]
             bias = self._offset_bias[matrix] + job.shrink * l1_bias[matrix]
             return SolveGroup(
                 self._rows[matrix], self.load.banks.columns[matrix, active], inputs[matrix, job.solves] * job.shrink,
@@ -81,7 +84,8 @@ class LoadedMatrices:
         volts = np.zeros((*beta.shape, k))
         for job, output_volts in circuit.solve_clean(jobs, group):
             volts[job.matrix, job.solves[:, None], np.flatnonzero(self.plan.active[job.matrix])] = output_volts
-        gain = np.divide(circuit.maximum_siemens / circuit.board.scales.input_siemens, beta, out=np.zeros_like(beta), where=beta > 0.0)
+        full_gain = circuit.maximum_siemens / circuit.board.scales.input_siemens
+        gain = np.divide(full_gain, beta, out=np.zeros_like(beta), where=beta > 0.0)
         coefficients = np.maximum(volts * gain[:, :, None] * self._inverse_scale[:, None, :], 0.0).transpose(0, 2, 1)
         if circuit.settings.refinement_passes:
             coefficients = self._refined(coefficients, targets)
@@ -96,7 +100,8 @@ class LoadedMatrices:
         largest = np.abs(targets).max(axis=1)
         if not self.l1:
             return input_gain(circuit, bounds, largest), np.zeros_like(self.scale)
-        bias = circuit.maximum_siemens * circuit.board.scales.input_siemens * self.l1 / self.load.row_sum_siemens * self._inverse_scale
+        full_bias = circuit.maximum_siemens * circuit.board.scales.input_siemens * self.l1 / self.load.row_sum_siemens
+        bias = full_bias * self._inverse_scale
         beta = input_gain(circuit, bounds.max(axis=1), largest.max(axis=1), bias.max(axis=1))
         return np.where(bounds > 0.0, beta[:, None], 0.0), bias * beta[:, None]
 
@@ -117,7 +122,7 @@ class LoadedMatrices:
         norms = np.linalg.norm(self.design, axis=1)
         corrections = bias_corrections(
             self.circuit, self.load, self.load.banks.columns[matrix], rows_of, self._inverse_scale[matrix],
-            (norms**2 + self.ridge)[matrix], _plan_of(self.plan, matrix), self._offset_bias[matrix],
+            (norms**2 + self.ridge)[matrix], self.plan.of(matrix), self._offset_bias[matrix],
         )
         sizes = norms[matrix] * np.linalg.norm(flat_targets, axis=1)[:, None]
         refined, solves = refine(
@@ -126,7 +131,3 @@ class LoadedMatrices:
         )
         self.circuit.totals.refinement_solves += solves
         return refined.reshape(n, r, k).transpose(0, 2, 1)
-
-
-def _plan_of(plan: Plan, matrix: np.ndarray) -> Plan:
-    return Plan(plan.feedback_siemens[matrix], plan.active[matrix], plan.wait_seconds[matrix])

@@ -11,7 +11,8 @@ from hwloop.array.autozero import AutoZero
 from hwloop.array.chip import Chip
 from hwloop.array.circuit import Circuit
 from hwloop.array.dense import LoadedMatrices, solve_dense
-from hwloop.array.masked import Observations, solve_masked
+from hwloop.array.masked import solve_masked
+from hwloop.array.observations import Observations
 from hwloop.array.placement import check_fit, place_banks
 from hwloop.array.rounds import solve_in_rounds
 from hwloop.array.settings import SolverSettings, SolverTotals
@@ -70,7 +71,8 @@ class GinvSolver:
         return coefficients
 
     def solve_masked(
-        self, design: np.ndarray, indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, ridge: np.ndarray, l1: float = 0.0
+        self, design: np.ndarray, indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, ridge: np.ndarray,
+        l1: float = 0.0,
     ) -> np.ndarray:
         """Coefficients (k, n) of n regressions on one design (m, k), each with its own rows switched on.
 
@@ -81,8 +83,10 @@ class GinvSolver:
         coefficients = solve_masked(self.circuit, design, seen, l1)
         return solve_tall_masked(self.circuit, design, seen, l1) if coefficients is None else coefficients
 
-    def solve_sparse(self, design: np.ndarray, targets: sp.csc_array, ridge: float = 0.0, l1: float = 0.0) -> np.ndarray:
-        """Coefficients (k, n) of n sparse right sides (m, n) on one design (m, k); what is not stored is zero, and data.
+    def solve_sparse(
+        self, design: np.ndarray, targets: sp.csc_array, ridge: float = 0.0, l1: float = 0.0
+    ) -> np.ndarray:
+        """Coefficients (k, n) of n sparse right sides (m, n) on one design (m, k); what is not stored is zero, is data.
 
         The design is written once; right sides are densified a few columns at a time.
         """

@@ -65,7 +65,8 @@ def compensate_rows(board: Board, chip: Chip, rows: np.ndarray, least_row_sum_si
     missing_siemens = row_sum_siemens - sums_siemens
     if missing_siemens.max() > board.scales.compensation_max_siemens:
         raise LimitError(
-            "compensation of a row", float(missing_siemens.max()), f"up to {board.scales.compensation_max_siemens:.4g}", "S",
+            "compensation of a row", float(missing_siemens.max()),
+            f"up to {board.scales.compensation_max_siemens:.4g}", "S",
             "use fewer columns, or a smaller conductance range",
         )
     board.compensate(rows, missing_siemens)

@@ -28,14 +28,14 @@ class ConductanceRange:
 
 
 def scale_columns(design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(scaled, scale): `design` (…, m, k) ≥ 0 divided by the maxima (…, k) of its columns; a zero column has scale 0."""
+    """(scaled, scale): `design` (…, m, k) ≥ 0 divided by the maxima (…, k) of its columns; a zero one has scale 0."""
     scale = design.max(axis=-2, initial=0.0)
     safe = np.where(scale > 0.0, scale, 1.0)
     return design / safe[..., None, :], scale
 
 
 def widen_scales(scaled: np.ndarray, scale: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """(scaled, scale) with every scale at least `least`, zero columns excepted: smaller columns use less of the range."""
+    """(scaled, scale) with every scale at least `least`, zero columns excepted: small columns use less of the range."""
     wider = np.where(scale > 0.0, np.maximum(scale, least), 0.0)
     share = np.divide(scale, wider, out=np.zeros_like(scale), where=wider > 0.0)
     return scaled * share[..., None, :], wider

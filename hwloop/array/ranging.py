@@ -1,10 +1,9 @@
-"""Auto-ranging: scales and S that a ridge asks for, and β, the volts a unit of the right side, as large as outputs, row
-DACs and bias sources allow.
+"""Auto-ranging: scales and S that a ridge asks for, and β, the volts a unit of the right side.
 
-A coefficient of a non-negative matrix is at most x_j ≤ (Xᵀy − l1)_j / (|X_j|² + λ): in (XᵀX + λ)x = Xᵀy − l1 every
+A coefficient of a non-negative matrix is at most x_j ≤ (Xᵀy - l1)_j / (|X_j|² + λ): in (XᵀX + λ)x = Xᵀy - l1 every
 term of row j is ≥ 0, and blocked coefficients only take away. So no output can exceed its aim by more than programming
-errors make it, whatever the data; the last solutions would give larger outputs, and saturate where the data change.
-What the bound is too large by (k at most, for equal columns) costs output codes of 10 µV, out of 24,000.
+errors make it, whatever the data; ranging by the last solutions would give larger outputs, and saturate where the data
+change. What the bound is too large by (k at most, for equal columns) costs output codes of 10 µV, out of 24,000.
 """
 
 from __future__ import annotations
@@ -14,34 +13,41 @@ import numpy as np
 from hwloop.array.circuit import Circuit
 from hwloop.array.mapping import scale_columns, widen_scales
 
+BIAS_SHARE = 0.9                # of the bias range, for the l1 penalty: the offsets need a little as well
+FEEDBACK_MARGIN = 1.02          # a ridge is mapped to this much less than the feedback ladder has
+COMPENSATION_SHARE = 0.98       # of the compensation ladder that a ridge may ask for
+
 
 def fit_ridge(circuit: Circuit, design: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Scaled designs (…, m, k), scales (…, k), and the least S with which the ridge Gf = G_max²·λ/(S·s²) of every column
-    fits onto the feedback ladder.
+    """Scaled designs (…, m, k), scales (…, k), and the least S with which the feedback Gf = G_max²·λ/(S·s²) of every
+    column fits onto the ladder.
 
     A column so small that compensation cannot raise S that far is mapped to less than the full range.
     """
     scaled, scale = scale_columns(design)
-    needed = 1.02 * circuit.maximum_siemens**2 * ridge / circuit.board.scales.feedback_max_siemens
-    if not needed or not scale.any():
+    if not ridge or not scale.any():
         return scaled, scale, 0.0
-    scaled, scale = widen_scales(scaled, scale, np.sqrt(needed / (0.98 * circuit.board.scales.compensation_max_siemens)))
+    scales = circuit.board.scales
+    needed = FEEDBACK_MARGIN * circuit.maximum_siemens**2 * ridge / scales.feedback_max_siemens
+    least_scale = np.sqrt(needed / (COMPENSATION_SHARE * scales.compensation_max_siemens))
+    scaled, scale = widen_scales(scaled, scale, least_scale)
     return scaled, scale, needed / scale[scale > 0.0].min() ** 2
 
 
 def largest_coefficients(norms: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Bound (…) of any coefficient: |X_j|² + λ (…, k) and (Xᵀy − l1)_j (…, k), columns scaled; 0 where x = 0."""
-    return np.divide(moments, norms, out=np.zeros(np.broadcast_shapes(norms.shape, moments.shape)), where=norms > 0.0).max(
-        axis=-1, initial=0.0
-    )
+    """Bound (…) of any coefficient, from |X_j|² + λ (…, k) and (Xᵀy - l1)_j (…, k); 0 where the solution is zero."""
+    bounds = np.zeros(np.broadcast_shapes(norms.shape, moments.shape))
+    return np.divide(moments, norms, out=bounds, where=norms > 0.0).max(axis=-1, initial=0.0)
 
 
-def input_gain(circuit: Circuit, bounds: np.ndarray, largest: np.ndarray, bias_amps: np.ndarray | float = 0.0) -> np.ndarray:
+def input_gain(
+    circuit: Circuit, bounds: np.ndarray, largest: np.ndarray, bias_amps: np.ndarray | float = 0.0
+) -> np.ndarray:
     """β (…) for coefficients up to `bounds` and right sides up to `largest` (…); `bias_amps` (…) is the largest bias
     at β = 1. 0 where the solution is zero and nothing has to be solved."""
     scales = circuit.board.scales
     with np.errstate(divide="ignore"):
         by_output = circuit.aim_volts * circuit.maximum_siemens / (scales.input_siemens * bounds)
         by_input = scales.input_max_volts / largest
-        by_bias = 0.9 * circuit.bias_max_amps / np.asarray(bias_amps)
+        by_bias = BIAS_SHARE * circuit.bias_max_amps / np.asarray(bias_amps)
     return np.where(bounds > 0.0, np.minimum(np.minimum(by_output, by_input), by_bias), 0.0)

@@ -14,6 +14,7 @@ import numpy as np
 from hwloop.array.circuit import Circuit, Job
 from hwloop.array.loading import Load
 from hwloop.array.planning import Plan
+from hwloop.array.ranging import BIAS_SHARE
 from hwloop.drivers.board import SolveGroup
 from hwloop.link.protocol import Constraint
 
@@ -28,7 +29,7 @@ def refine(
     passes: int, tolerance: float,
 ) -> tuple[np.ndarray, int]:
     """Solutions (p, k) of p problems that satisfy the KKT conditions to `tolerance`, or are as near as `passes`
-    corrections bring them; and the corrections solved.
+    corrections bring them; and how many corrections were solved.
 
     `solution` (p, k) ≥ 0 from the circuit; `allowed` (p, k) columns that may be used; `sizes` (p, k) is |X_j||y|, what
     gradients are compared with; `gradient(which (q,), solution (q, k))` is -∂/∂x of the exact problem;
@@ -40,19 +41,19 @@ def refine(
     open_problems, solves = np.arange(len(solution)), 0
     for number in range(passes + 1):
         slope = gradient(open_problems, solution[open_problems])
-        own_free, own_allowed = free[open_problems], allowed[open_problems]
-        violation = np.where(own_free, np.abs(slope), np.where(own_allowed, np.maximum(slope, 0.0), 0.0))
-        error = np.divide(violation, sizes[open_problems], out=np.zeros_like(violation), where=sizes[open_problems] > 0.0).max(axis=1)
-        better = error < best_error[open_problems]
-        best[open_problems[better]], best_error[open_problems[better]] = solution[open_problems[better]], error[better]
-        unfinished = error > tolerance
-        open_problems, slope = open_problems[unfinished], slope[unfinished]
+        blocked_slope = np.where(allowed[open_problems], np.maximum(slope, 0.0), 0.0)
+        violation = np.where(free[open_problems], np.abs(slope), blocked_slope)
+        own_sizes = sizes[open_problems]
+        error = np.divide(violation, own_sizes, out=np.zeros_like(violation), where=own_sizes > 0.0).max(axis=1)
+        improved = error < best_error[open_problems]
+        better = open_problems[improved]
+        best[better], best_error[better] = solution[better], error[improved]
+        slope, open_problems = slope[error > tolerance], open_problems[error > tolerance]
         if number == passes or not len(open_problems):
             break
         free[open_problems] |= (slope > tolerance * sizes[open_problems]) & allowed[open_problems]
-        step = corrections(open_problems, slope * free[open_problems], free[open_problems])
+        moved = solution[open_problems] + corrections(open_problems, slope * free[open_problems], free[open_problems])
         solves += len(open_problems)
-        moved = solution[open_problems] + step
         free[open_problems] &= moved > 0.0
         solution[open_problems] = np.maximum(moved, 0.0)
     return best, solves
@@ -66,37 +67,36 @@ def bias_corrections(
 
     All per problem: `columns` (p, k) on the chip, `rows_of(problem)` its active rows, `inverse_scale` (p, k) of the
     mapping, `diagonal` (p, k) of XᵀX + λ, plan and offset bias (p, k).
+
+    In scaled coefficients x̃ = s·x, with g̃ = g/s, a bias of -κ·(G_max²/S)·g̃ makes the circuit step by dw = κ·dx̃.
     """
     lean_siemens = circuit.maximum_siemens**2 / load.row_sum_siemens
 
     def corrections(which: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
-        own_diagonal = diagonal[which]
-        # In scaled coefficients x̃ = s·x the circuit's step is dw = κ·dx̃, for a bias of -κ·(G_max²/S)·g̃, g̃ = g/s.
-        expected = np.divide(np.abs(gradient), own_diagonal * inverse_scale[which], out=np.zeros_like(gradient), where=free)
-        bias = lean_siemens * gradient * inverse_scale[which]
-        largest_bias = np.abs(bias).max(axis=1)
+        inverse = inverse_scale[which]
+        steps = np.divide(np.abs(gradient), diagonal[which] * inverse, out=np.zeros_like(gradient), where=free)
+        bias = lean_siemens * gradient * inverse
         with np.errstate(divide="ignore"):
-            kappa = np.minimum(
-                circuit.aim_volts / (EXPECTED_OVER_DIAGONAL * expected.max(axis=1)), 0.9 * circuit.bias_max_amps / largest_bias
-            )
-        kappa = np.where(np.isfinite(kappa), kappa, 0.0)
+            by_output = circuit.aim_volts / (EXPECTED_OVER_DIAGONAL * steps.max(axis=1))
+            by_bias = BIAS_SHARE * circuit.bias_max_amps / np.abs(bias).max(axis=1)
+        kappa = np.minimum(by_output, by_bias)
+        kappa[~np.isfinite(kappa)] = 0.0
 
         def group(job: Job) -> SolveGroup:
             problem, on = which[job.matrix], free[job.matrix]
             rows = rows_of(problem)
             amps = offset_bias_amps[problem, on] - kappa[job.matrix] * job.shrink * bias[job.matrix, on]
             return SolveGroup(
-                rows, columns[problem, on], np.zeros((1, len(rows))), job.wait_seconds, circuit.settings.averages, Constraint.NONE,
-                plan.feedback_siemens[problem, on], amps,
+                rows, columns[problem, on], np.zeros((1, len(rows))), job.wait_seconds, circuit.settings.averages,
+                Constraint.NONE, plan.feedback_siemens[problem, on], amps,
             )
 
-        jobs = [
-            Job(position, np.zeros(1, np.int64), plan.wait_seconds[which[position]])
-            for position in np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
-        ]
-        step = np.zeros_like(gradient)
+        first = np.zeros(1, np.int64)
+        solvable = np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
+        jobs = [Job(position, first, plan.wait_seconds[which[position]]) for position in solvable.tolist()]
+        outputs = np.zeros_like(gradient)
         for job, output_volts in circuit.solve_clean(jobs, group):
-            step[job.matrix, free[job.matrix]] = output_volts[0] / kappa[job.matrix]
-        return step * inverse_scale[which]
+            outputs[job.matrix, free[job.matrix]] = output_volts[0] / kappa[job.matrix]
+        return outputs * inverse
 
     return corrections

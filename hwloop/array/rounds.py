@@ -33,7 +33,8 @@ def solve_in_rounds(
             attempts[matrix] += 1
             if attempts[matrix] >= MOST_ATTEMPTS:
                 raise GoalNotReachedError(
-                    f"a {m}x{k} matrix could not be programmed in {MOST_ATTEMPTS} places; look at the chip with `hwloop array show`"
+                    f"a {m}x{k} matrix could not be programmed in {MOST_ATTEMPTS} places; "
+                    "look at the chip with `hwloop array show`"
                 )
         circuit.totals.matrices_placed_again += len(failed)
         waiting = np.concatenate([waiting, failed])

@@ -68,6 +68,13 @@ def settle_seconds(rate_per_second: np.ndarray, remainder: float) -> np.ndarray:
         return np.where(rate > 0.0, -math.log(remainder) / np.maximum(rate, 0.0), math.inf)
 
 
+def warm_up() -> None:
+    """Compile what this file needs. Do it before a board is open: compiling may outlast the board's dead-man."""
+    ones = np.ones((1, 2, 1))
+    settling_rate_per_second(ones, ones, 4.0, np.zeros((1, 1)), 1.0)
+    masked_settling_rate_per_second(ones[0], np.array([0, 2]), np.array([0, 1]), 4.0, np.zeros((1, 1)), 1.0)
+
+
 @njit(cache=True)
 def _smallest_eigenvalues(a, b, row_sum, feedback):
     batch, m, k = a.shape

@@ -15,14 +15,14 @@ from hwloop.array.loading import load_banks
 from hwloop.array.placement import Banks
 from hwloop.array.planning import plan_matrices
 from hwloop.array.ranging import largest_coefficients
-from hwloop.array.refine import refine
+from hwloop.array.refine import EXPECTED_OVER_DIAGONAL, refine
 from hwloop.array.rounds import solve_in_rounds
 from hwloop.drivers.board import SolveGroup
 from hwloop.errors import UsageError
 from hwloop.link.protocol import Constraint
 
-LEAST_PASSES = 4        # corrections a system, whatever the settings say
-EXPECTED_OVER_DIAGONAL = 2.0
+LEAST_PASSES = 4            # corrections a system, whatever the settings say
+RESIDUAL_TOLERANCE = 1e-5   # of the largest entry of c; the products that Q and c are made of are no better
 
 
 def solve_square(circuit: Circuit, gram: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -30,15 +30,16 @@ def solve_square(circuit: Circuit, gram: np.ndarray, moments: np.ndarray) -> np.
 
     The diagonal of `gram` is scaled to 1 before the mapping. Raises UsageError where the chip has no k×k place.
     """
-    b, k, _ = gram.shape
+    k = gram.shape[1]
     diagonal = np.einsum("bjj->bj", gram)
-    unit = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=diagonal > 0.0)
+    unit = np.divide(1.0, np.sqrt(np.abs(diagonal)), out=np.zeros_like(diagonal), where=diagonal > 0.0)
     q, c = gram * unit[:, :, None] * unit[:, None, :], moments * unit[:, :, None]
     solutions = np.zeros_like(c)
 
     def solve_round(banks: Banks, batch: np.ndarray) -> np.ndarray:
-        written, solutions_of_round = _solve_round(circuit, banks, q[batch], c[batch])
-        solutions[batch[written]] = solutions_of_round[written]
+        loaded = LoadedSystems(circuit, banks, q[batch])
+        written = loaded.load.written
+        solutions[batch[written]] = loaded.solve(c[batch])[written]
         return written
 
     waiting = np.flatnonzero((c > 0.0).any(axis=(1, 2)))
@@ -50,62 +51,73 @@ def solve_square(circuit: Circuit, gram: np.ndarray, moments: np.ndarray) -> np.
     return solutions * unit[:, :, None]
 
 
-def _solve_round(circuit: Circuit, banks: Banks, q: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    n, k, r = c.shape
-    largest = q.max(axis=(1, 2))
-    conductance_range = circuit.chip.settings.range
-    target_b = np.broadcast_to(conductance_range.targets(np.eye(k)), (n, k, k))
-    load = load_banks(circuit.board, circuit.chip, banks, conductance_range.targets(np.maximum(q, 0.0) / largest[:, None, None]), target_b)
-    circuit.totals.rows_moved += load.rows_moved
-    live = (np.einsum("njj->nj", q) > 0.0) & load.written[:, None]
-    plan = plan_matrices(circuit, load.a_siemens, load.b_siemens, load.row_sum_siemens, np.zeros((n, k)), live)
-    bias = circuit.auto_zero.bias_amps(load, plan.feedback_siemens, plan.active)
-    order = np.argsort(load.banks.rows, axis=1)
-    # Row voltage a unit of right side, at one volt of output a unit of solution.
-    volts_a_unit = circuit.maximum_siemens / (largest * circuit.board.scales.input_siemens)
+class LoadedSystems:
+    """n systems (n, k, k) with unit diagonal on the chip. `load.written` tells which ones are."""
 
-    def run(matrix: np.ndarray, right_sides: np.ndarray, active: np.ndarray, expected: np.ndarray, constraint: int) -> np.ndarray:
-        """Outputs per unit (p, k) for right sides (p, k) of matrices (p,), solutions being about `expected` (p,)."""
-        needed = np.abs(right_sides).max(axis=1) * volts_a_unit[matrix]
+    def __init__(self, circuit: Circuit, banks: Banks, q: np.ndarray):
+        n, k, _ = q.shape
+        self.circuit, self.q = circuit, q
+        conductance_range, largest = circuit.chip.settings.range, q.max(axis=(1, 2))
+        target_a = conductance_range.targets(np.maximum(q, 0.0) / largest[:, None, None])
+        target_b = np.broadcast_to(conductance_range.targets(np.eye(k)), (n, k, k))
+        self.load = load = load_banks(circuit.board, circuit.chip, banks, target_a, target_b)
+        circuit.totals.rows_moved += load.rows_moved
+        live = (np.einsum("njj->nj", q) > 0.0) & load.written[:, None]
+        self.plan = plan_matrices(
+            circuit, load.a_siemens, load.b_siemens, load.row_sum_siemens, np.zeros((n, k)), live
+        )
+        self._offset_bias = circuit.auto_zero.bias_amps(load, self.plan.feedback_siemens, self.plan.active)
+        self._order = np.argsort(load.banks.rows, axis=1)
+        # Row voltage a unit of right side, at one volt of output a unit of solution.
+        self._row_volts = circuit.maximum_siemens / (largest * circuit.board.scales.input_siemens)
+
+    def solve(self, right_sides: np.ndarray) -> np.ndarray:
+        """x (n, k, r) for right sides (n, k, r); zero where a system is not written."""
+        n, k, r = right_sides.shape
+        system, flat = np.repeat(np.arange(n), r), right_sides.transpose(0, 2, 1).reshape(n * r, k)
+        settings, active = self.circuit.settings, self.plan.active[system]
+        bounds = largest_coefficients(np.einsum("njj->nj", self.q)[system], flat)
+        solution = self._run(system, flat, active & (bounds > 0.0)[:, None], bounds, settings.constraint)
+
+        def gradient(which: np.ndarray, solution: np.ndarray) -> np.ndarray:
+            return flat[which] - np.einsum("pjl,pl->pj", self.q[system[which]], solution)
+
+        def corrections(which: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
+            expected = EXPECTED_OVER_DIAGONAL * np.abs(gradient).max(axis=1)
+            return self._run(system[which], gradient, free, expected, Constraint.NONE)
+
+        sizes = np.repeat(np.abs(flat).max(axis=1)[:, None], k, axis=1)
+        solution, solves = refine(
+            np.maximum(solution, 0.0), active, sizes, gradient, corrections,
+            max(settings.refinement_passes, LEAST_PASSES), max(settings.refinement_tolerance, RESIDUAL_TOLERANCE),
+        )
+        self.circuit.totals.refinement_solves += solves
+        return solution.reshape(n, r, k).transpose(0, 2, 1)
+
+    def _run(
+        self, system: np.ndarray, right_sides: np.ndarray, active: np.ndarray, expected: np.ndarray, constraint: int
+    ) -> np.ndarray:
+        """x (p, k) of right sides (p, k) of systems (p,) on `active` columns (p, k), x being about `expected` (p,)."""
+        circuit, banks, order = self.circuit, self.load.banks, self._order
+        needed_volts = np.abs(right_sides).max(axis=1) * self._row_volts[system]
         with np.errstate(divide="ignore"):
-            kappa = np.minimum(circuit.aim_volts / expected, circuit.board.scales.input_max_volts / needed)
+            kappa = np.minimum(circuit.aim_volts / expected, circuit.board.scales.input_max_volts / needed_volts)
         kappa = np.where(np.isfinite(kappa), kappa, 0.0)
-        on_rows = active if constraint == Constraint.NONE else np.ones_like(active)
 
         def group(job: Job) -> SolveGroup:
-            problem = job.matrix
-            own, on = matrix[problem], active[problem]
-            rows = order[own][on_rows[problem][order[own]]]
+            problem, own = job.matrix, system[job.matrix]
+            on, rows = active[problem], order[own]
+            volts_a_unit = -kappa[problem] * job.shrink * self._row_volts[own]
             return SolveGroup(
-                load.banks.rows[own, rows], load.banks.columns[own, on],
-                -(kappa[problem] * job.shrink * volts_a_unit[own]) * right_sides[None, problem, rows], job.wait_seconds,
-                circuit.settings.averages, constraint, nonzero(plan.feedback_siemens[own, on]), nonzero(bias[own, on]),
+                banks.rows[own, rows], banks.columns[own, on], volts_a_unit * right_sides[None, problem, rows],
+                job.wait_seconds, circuit.settings.averages, constraint,
+                nonzero(self.plan.feedback_siemens[own, on]), nonzero(self._offset_bias[own, on]),
             )
 
-        jobs = [
-            Job(problem, np.zeros(1, np.int64), plan.wait_seconds[matrix[problem]])
-            for problem in np.flatnonzero(active.any(axis=1) & (kappa > 0.0)).tolist()
-        ]
-        outputs = np.zeros_like(right_sides)
+        first = np.zeros(1, np.int64)
+        solvable = np.flatnonzero(active.any(axis=1) & (kappa > 0.0))
+        jobs = [Job(problem, first, self.plan.wait_seconds[system[problem]]) for problem in solvable.tolist()]
+        solution = np.zeros_like(right_sides)
         for job, output_volts in circuit.solve_clean(jobs, group):
-            outputs[job.matrix, active[job.matrix]] = output_volts[0] / kappa[job.matrix]
-        return outputs
-
-    matrix, flat = np.repeat(np.arange(n), r), c.transpose(0, 2, 1).reshape(n * r, k)
-    diagonal = np.einsum("njj->nj", q)
-    bounds = largest_coefficients(diagonal[matrix], flat)
-    solution = np.maximum(run(matrix, flat, plan.active[matrix] & (bounds > 0.0)[:, None], bounds, circuit.settings.constraint), 0.0)
-
-    def gradient(which: np.ndarray, solution: np.ndarray) -> np.ndarray:
-        return flat[which] - np.einsum("pjl,pl->pj", q[matrix[which]], solution)
-
-    def corrections(which: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
-        return run(matrix[which], gradient, free, EXPECTED_OVER_DIAGONAL * np.abs(gradient).max(axis=1), Constraint.NONE)
-
-    settings = circuit.settings
-    solution, solves = refine(
-        solution, plan.active[matrix], np.repeat(np.abs(flat).max(axis=1)[:, None], k, axis=1), gradient, corrections,
-        max(settings.refinement_passes, LEAST_PASSES), max(settings.refinement_tolerance, 1e-5),
-    )
-    circuit.totals.refinement_solves += solves
-    return load.written, solution.reshape(n, r, k).transpose(0, 2, 1)
+            solution[job.matrix, active[job.matrix]] = output_volts[0] / kappa[job.matrix]
+        return solution

@@ -14,12 +14,12 @@ import scipy.sparse as sp
 
 from hwloop.array.circuit import Circuit
 from hwloop.array.mapping import scale_columns
-from hwloop.array.masked import Observations
+from hwloop.array.observations import Observations
 from hwloop.array.square import solve_square
 from hwloop.errors import GoalNotReachedError, UsageError
 from hwloop.link.protocol import TiaRange
 
-TILE_ROWS = 32              # driven at once: fewer and larger voltages, more exchanges
+TILE_ROWS = 8                # driven at once: more would share the current range, at voltages of few DAC steps
 CURRENT_SHARE = 0.9         # of a TIA range aimed at
 LOADS_WITHOUT_PROGRESS = 4
 
@@ -27,12 +27,16 @@ LOADS_WITHOUT_PROGRESS = 4
 Vectors = Callable[[np.ndarray], np.ndarray]
 
 
-def solve_tall_dense(circuit: Circuit, design: np.ndarray, targets: np.ndarray, ridge: float, l1: float) -> np.ndarray:
+def solve_tall_dense(
+    circuit: Circuit, design: np.ndarray, targets: np.ndarray, ridge: float, l1: float
+) -> np.ndarray:
     """Coefficients (k, n) of a design (m, k) with right sides (m, n)."""
     return _solve_shared(circuit, design, lambda rows: targets[rows], ridge, l1)
 
 
-def solve_tall_sparse(circuit: Circuit, design: np.ndarray, targets: sp.csc_array, ridge: float, l1: float) -> np.ndarray:
+def solve_tall_sparse(
+    circuit: Circuit, design: np.ndarray, targets: sp.csc_array, ridge: float, l1: float
+) -> np.ndarray:
     """Coefficients (k, n) of a design (m, k) with sparse right sides (m, n), densified tile by tile."""
     by_rows = targets.tocsr()
     return _solve_shared(circuit, design, lambda rows: by_rows[rows].toarray(), ridge, l1)
@@ -56,7 +60,11 @@ def solve_tall_masked(circuit: Circuit, design: np.ndarray, seen: Observations, 
 def _solve_shared(circuit: Circuit, design: np.ndarray, targets: Vectors, ridge: float, l1: float) -> np.ndarray:
     k = design.shape[1]
     count = k + targets(np.zeros(1, np.int64)).shape[1]
-    product = multiply_transposed(circuit, design, lambda rows: np.concatenate([design[rows], targets(rows)], axis=1), count)
+
+    def vectors(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([design[rows], targets(rows)], axis=1)
+
+    product = multiply_transposed(circuit, design, vectors, count)
     return solve_square(circuit, product[None, :, :k] + ridge * np.eye(k), product[None, :, k:] - l1)[0]
 
 
@@ -90,7 +98,10 @@ def multiply_transposed(circuit: Circuit, design: np.ndarray, vectors: Vectors, 
                     total[:, live] += _tile_product(circuit, which, row[part], first, cells[part], patterns[:, live])
         without_progress = 0 if written.any() else without_progress + 1
         if without_progress == LOADS_WITHOUT_PROGRESS:
-            raise GoalNotReachedError(f"{len(batch)} rows of {k} cells could not be programmed anywhere; look at the chip with `hwloop array show`")
+            raise GoalNotReachedError(
+                f"{len(batch)} rows of {k} cells could not be programmed anywhere; "
+                "look at the chip with `hwloop array show`"
+            )
         waiting = np.concatenate([waiting, batch[~written]])
         circuit.on_round(all_rows - len(waiting), all_rows)
     return total * scale[:, None] / circuit.maximum_siemens
@@ -105,25 +116,27 @@ def _tile_product(
     cell_volts = board.scales.output_max_volts / np.abs(patterns).max(axis=0)
     largest_amps = currents_a_volt.max(axis=1) * cell_volts
     product = np.empty((k, patterns.shape[1]))
-    fine_amps, coarse_amps = (
-        CURRENT_SHARE * board.scales.range_siemens(tia_range) * board.scales.read_volts for tia_range in (TiaRange.FINE, TiaRange.COARSE)
-    )
-    for tia_range, chosen, limit_amps in (
-        (TiaRange.FINE, largest_amps <= fine_amps, fine_amps), (TiaRange.COARSE, largest_amps > fine_amps, coarse_amps)
-    ):
-        chosen = np.flatnonzero(chosen)
+    is_fine = largest_amps <= _usable_amps(circuit, TiaRange.FINE)
+    for tia_range, chosen in ((TiaRange.FINE, np.flatnonzero(is_fine)), (TiaRange.COARSE, np.flatnonzero(~is_fine))):
         if not len(chosen):
             continue
+        limit_amps = _usable_amps(circuit, tia_range)
         volts = cell_volts[chosen] * np.minimum(1.0, limit_amps / largest_amps[chosen])
         amps, beyond = board.multiply(
-            array, rows, first_column + np.arange(k), (patterns[:, chosen] * volts).T, circuit.settings.averages, tia_range=tia_range
+            array, rows, first_column + np.arange(k), (patterns[:, chosen] * volts).T, circuit.settings.averages,
+            tia_range=tia_range,
         )
         if beyond.any():
             raise GoalNotReachedError(
-                f"{int(beyond.sum())} products exceed the current range although the conductances as read forbid it; read the array again"
+                f"{int(beyond.sum())} products exceed the current range although the conductances as read forbid it; "
+                "read the array again"
             )
         product[:, chosen] = (amps / volts[:, None]).T
     return product
+
+
+def _usable_amps(circuit: Circuit, tia_range: int) -> float:
+    return CURRENT_SHARE * circuit.board.scales.range_siemens(tia_range) * circuit.board.scales.read_volts
 
 
 def _row_places(circuit: Circuit, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,6 +145,9 @@ def _row_places(circuit: Circuit, k: int) -> tuple[np.ndarray, np.ndarray, np.nd
     columns = usable.shape[2] // k * k
     groups = usable[:, :, :columns].reshape(2, usable.shape[1], -1, k).all(axis=3)
     array, row, group = np.nonzero(groups)
+    # Rows of a tile share their columns, and tiles share rows.
+    order = np.lexsort((row, group, row // TILE_ROWS, array))
+    array, row, group = array[order], row[order], group[order]
     if not len(array):
         raise UsageError(
             f"no row of {k} usable neighbouring cells on a {circuit.chip.rows}x{circuit.chip.columns} chip with "

@@ -9,8 +9,13 @@ from typing import Any
 import click
 
 from hwloop.config import SEED_MAX
+from hwloop.errors import UsageError
 
 _META_KEY = "hwloop.global_options"
+
+
+class OutputError(UsageError):
+    """A result that stdout does not take, such as on a full disk."""
 
 
 def given_options() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from hwloop import __version__, signals
-from hwloop.cli.frame import LazyGroup
+from hwloop.cli.frame import LazyGroup, OutputError
 from hwloop.errors import HwloopError
 
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 2, 70, 130, 141, 143
@@ -63,18 +63,24 @@ def run(arguments: Sequence[str]) -> int:
         return request.exit_code
     except click.UsageError as error:
         return _fail(_usage_text(error), EXIT_USAGE)
-    except HwloopError as error:
-        return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)
     except signals.TerminatedRun:
         return _fail("terminated", EXIT_TERMINATED)
     except BrokenPipeError:
-        # The reader has gone; Python must not find that out again when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         return EXIT_BROKEN_PIPE
+    except HwloopError as error:
+        if isinstance(error, OutputError):
+            _abandon_stdout()
+        return _fail(str(error), error.exit_code)
     except Exception as error:
         return _fail(f"internal error, {type(error).__name__}; please send the report {_write_report()}", EXIT_INTERNAL)
+
+
+def _abandon_stdout() -> None:
+    """Nobody takes what is still to be written; Python must not find that out again when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_streams() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hwloop.cli.context import wants_json
+from hwloop.cli.frame import OutputError
 from hwloop.errors import GoalNotReachedError
 
 
@@ -25,12 +26,22 @@ class Result(Protocol):
 def emit(result: Result) -> None:
     """Print `result`. Raises GoalNotReachedError afterwards where it missed its goal."""
     if wants_json():
-        sys.stdout.write(json.dumps(_plain(result.document()), allow_nan=False) + "\n")
-        sys.stdout.flush()
+        _write_document(json.dumps(_plain(result.document()), allow_nan=False))
     else:
         sys.stderr.write(result.text().rstrip("\n") + "\n")
     if result.goal_missed:
         raise GoalNotReachedError(result.goal_missed)
+
+
+def _write_document(document: str) -> None:
+    """Raises OutputError where stdout does not take it, BrokenPipeError where its reader has gone."""
+    try:
+        sys.stdout.write(document + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write the result to stdout: {error.strerror}; send it elsewhere") from error
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hwloop import signals
 from hwloop.anls import HalfStep, Masked
 from hwloop.anls.exact import exact_half_step
-from hwloop.anls.loop import Factorization, factorize
+from hwloop.anls.loop import Factorization, Progress, factorize
 from hwloop.apps.matrix import MatrixInput, load_matrix
 from hwloop.config import RunSettings
 from hwloop.controller.outcome import RunOutcome
@@ -98,10 +99,14 @@ def run_matrix(options: MatrixOptions, settings: RunSettings, report: Report) ->
 def _factorize(
     loaded: MatrixInput, options: MatrixOptions, seed: int, solver: HalfStep, report: Report, phase: str
 ) -> Factorization:
+    def after(progress: Progress) -> None:
+        report.step(f"{phase}, iterations", progress.iteration, options.iterations)
+        signals.check()
+
     return factorize(
         Masked(loaded.values) if options.missing else loaded.values, options.rank, solver=solver, start=options.start,
         iterations=options.iterations, tolerance=options.tolerance, ridge=options.ridge, l1=options.l1, seed=seed,
-        callback=lambda progress: report.step(f"{phase}, iterations", progress.iteration, options.iterations),
+        callback=after,
     )
 
 

@@ -37,7 +37,7 @@ def check_folder(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise UsageError(f"cannot write into {folder}: {existing} is no folder; choose another place")
-    if not os.access(existing, os.W_OK | os.X_OK):
+    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UsageError(f"cannot write into {folder}: no right to write in {existing}; choose another place")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hwloop import signals
 from hwloop.anls import HalfStep, Masked
 from hwloop.anls.exact import exact_half_step
 from hwloop.anls.loop import Factorization, Progress, factorize
@@ -157,7 +158,7 @@ def _chosen_ridge(fold: Fold, options: RatingsOptions, seed: int, report: Report
 
     def factors(part: sparse.csr_array, candidate: float) -> tuple[np.ndarray, np.ndarray]:
         nonlocal tried
-        found = _factorize(part, options, seed, candidate)
+        found = _factorize(part, options, seed, candidate, callback=lambda progress: signals.check())
         tried += 1
         report.step(f"fold {fold.number}, choosing the ridge", tried, len(app.RIDGE_GRID))
         return found.W, found.H

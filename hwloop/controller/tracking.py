@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwloop import signals
 from hwloop.anls.loop import Factorization, Progress
 from hwloop.controller.counters import HostClock
 
@@ -29,6 +30,7 @@ def tracked(
     """Run `factorize(callback)` and take `quality(W, H)` after each iteration.
 
     With a `clock` the factorization is timed as the controller's own work. `on_iteration` is told each number, from 1.
+    Stop requests are taken after each iteration, so that they do not wait for the end of a float64 reference.
     """
     values: list[float] = []
 
@@ -36,6 +38,7 @@ def tracked(
         with clock.paused() if clock else contextlib.nullcontext():
             values.append(quality(progress.W, progress.H))
             on_iteration(progress.iteration)
+        signals.check()
 
     with clock.running() if clock else contextlib.nullcontext():
         factors = factorize(after)

@@ -44,7 +44,7 @@ def write_run(path: Path | str, record: RunRecord) -> None:
     with h5py.File(Path(path).name, "x", driver="core", backing_store=False) as file:
         file.attrs.update(
             NX_class="NXroot", default="entry", creator="hwloop", creator_version=record.code_version,
-            hwloop_layout=_LAYOUT, file_name=Path(path).name, file_time=record.created,
+            hwloop_layout=_LAYOUT, file_name=_storable(Path(path).name), file_time=record.created,
         )
         _write_entry(_group(file, "entry", "NXentry"), record)
         file.flush()
@@ -248,7 +248,8 @@ def _write_conductance(group: h5py.Group, title: str, siemens: np.ndarray) -> No
 def _write_mapping(group: h5py.Group, mapping: Mapping[str, Any]) -> None:
     _write_text(group, "json", json.dumps(mapping, ensure_ascii=False, default=_plain))
     for name, value in _leaves(mapping):
-        group.attrs[name] = value if isinstance(value, str | bool | int | float) else json.dumps(value, default=_plain)
+        stored = value if isinstance(value, str | bool | int | float) else json.dumps(value, default=_plain)
+        group.attrs[name] = _storable(stored) if isinstance(stored, str) else stored
 
 
 def _leaves(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -271,7 +272,13 @@ def _group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
 
 
 def _write_text(group: h5py.Group, name: str, text: str | list[str]) -> h5py.Dataset:
-    return group.create_dataset(name, data=text, dtype=_TEXT)
+    stored = _storable(text) if isinstance(text, str) else [_storable(item) for item in text]
+    return group.create_dataset(name, data=stored, dtype=_TEXT)
+
+
+def _storable(text: str) -> str:
+    """File names may hold bytes that are no text; they are stored as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _write_numbers(group: h5py.Group, name: str, values: Any, unit: str) -> h5py.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,7 +202,8 @@ def _rows_words(rows: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def _settle_ticks(seconds: float) -> int:
-    ticks = max(int(np.ceil(seconds * wire.TICK_HERTZ)), wire.TICKS_SETTLE_MIN)
+    # Rounded first: 30 µs are 300 ticks, not 301 by a rounding error.
+    ticks = max(math.ceil(round(float(seconds) * wire.TICK_HERTZ, 3)), wire.TICKS_SETTLE_MIN)
     if ticks > 65535:
         raise UsageError(
             f"a solve would have to wait {seconds * 1e3:.3g} ms to settle, longer than the board's 6.55 ms; add ridge"

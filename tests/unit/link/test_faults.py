@@ -37,11 +37,11 @@ def undisturbed():
 @pytest.mark.parametrize(
     ("faults", "seeds", "resends"),
     [
-        (Faults(drop=0.15), 6, True),
-        (Faults(corrupt=0.15), 6, True),
+        (Faults(drop=0.15), 4, True),
+        (Faults(corrupt=0.15), 4, True),
         (Faults(duplicate=0.4), 6, False),
         (Faults(delay=0.3), 6, True),
-        (EVERYTHING, 30, True),
+        (EVERYTHING, 12, True),
     ],
 )
 def test_faults_change_nothing(undisturbed, faults, seeds, resends):

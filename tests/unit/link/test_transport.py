@@ -1,5 +1,6 @@
 """Transports over real ports: pseudo-terminal through pyserial, TCP and Unix sockets, and what goes wrong with them."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -137,8 +138,9 @@ def test_a_thread_that_sends_takes_nothing_from_the_one_that_receives(pair):
     stop = threading.Event()
 
     def beat():
-        while not stop.is_set():
-            transport.send(b".")
+        with contextlib.suppress(LinkError):
+            while not stop.is_set():
+                transport.send(b".")
 
     def answer():
         for number in range(2000):
@@ -152,6 +154,7 @@ def test_a_thread_that_sends_takes_nothing_from_the_one_that_receives(pair):
     while len(arrived) < 4000 and time.monotonic() - start < 20:
         arrived += transport.receive(1.0)
     stop.set()
+    board.close()
     for thread in threads:
         thread.join(10)
     assert arrived == b"".join(number.to_bytes(2, "little") for number in range(2000))
