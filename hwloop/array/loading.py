@@ -11,9 +11,9 @@ from hwloop.array.placement import Banks, move_rows
 from hwloop.drivers.board import Board
 from hwloop.errors import LimitError
 
-# A matrix with more cells than this hardly finds a place without any fault: its failing rows move to spare rows.
+# A matrix with more cells than this seldom finds a place without any fault: its failing rows move to spare rows.
 # A smaller one is written elsewhere in the next round, which costs no extra programming round.
-LARGE_CELLS = 256
+LARGE_CELLS = 64
 MOST_MOVES = 12
 
 

@@ -18,7 +18,7 @@ from hwloop.array.ranging import BIAS_SHARE
 from hwloop.drivers.board import SolveGroup
 from hwloop.link.protocol import Constraint
 
-EXPECTED_OVER_DIAGONAL = 2.0    # a correction is about this much of g_j / |X_j|²; a saturated one is repeated smaller
+EXPECTED_OVER_DIAGONAL = 5.0    # a correction may be this many times g_j / |X_j|²; a saturated one is repeated smaller
 
 Gradient = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Corrections = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]

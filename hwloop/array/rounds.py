@@ -10,7 +10,7 @@ from hwloop.array.circuit import Circuit
 from hwloop.array.placement import Banks
 from hwloop.errors import GoalNotReachedError
 
-MOST_ATTEMPTS = 4       # how often a matrix is tried on another bank before it is given up
+MOST_ATTEMPTS = 4       # how often a matrix may fail, rounds apart that found new bad cells, before it is given up
 
 
 def solve_in_rounds(
@@ -26,11 +26,13 @@ def solve_in_rounds(
         if not len(banks):
             break
         batch, waiting = waiting[: len(banks)], waiting[len(banks) :]
+        known_bad = len(circuit.chip.map.status)
         written = solve_round(banks.first(len(batch)), batch)
         circuit.totals.rounds += 1
         failed = batch[~written]
+        found_nothing = len(circuit.chip.map.status) == known_bad
         for matrix in failed.tolist():
-            attempts[matrix] += 1
+            attempts[matrix] += found_nothing
             if attempts[matrix] >= MOST_ATTEMPTS:
                 raise GoalNotReachedError(
                     f"a {m}x{k} matrix could not be programmed in {MOST_ATTEMPTS} places; "

@@ -68,8 +68,7 @@ class _Window:
 
     def index(self, sequence: int) -> int:
         """Where a sequence number belongs, as seen from the oldest unanswered request; numbers wrap."""
-        ahead = (sequence - self.requests[0].sequence - self.base) & 0xFFFF
-        return self.base + (ahead if ahead < 0x8000 else ahead - 0x10000)
+        return self.base + ((sequence - self.requests[0].sequence - self.base) & 0xFFFF)
 
     def unanswered(self) -> list[_Pending]:
         return [pending for pending in self.requests[self.base : self.sent] if pending.reply is None]
@@ -172,7 +171,7 @@ class Link:
             self.sequence = opened.expected_sequence
             return Resumed([], grounded)
         done = window.index(opened.expected_sequence)
-        if not window.base <= done <= window.sent:
+        if done > window.sent:
             raise LinkError(f"{self.transport.name}: the board expects sequence {opened.expected_sequence}, never sent")
         window.stop = window.sent = done
         self._resend(window.unanswered())
@@ -239,7 +238,7 @@ class Link:
         if frame.session != self.session or window.base >= window.stop:
             return False
         index = window.index(frame.sequence)
-        if not window.base <= index < window.sent:
+        if index >= window.sent:
             return False
         pending = window.requests[index]
         if frame.kind != pending.kind | REPLY_BIT or pending.reply is not None:
@@ -260,7 +259,7 @@ class Link:
 
     def _ask_again(self, window: _Window, first: int, stop: int) -> None:
         """Send the unanswered ones of first…stop again, once until the window moves or a time-out passes."""
-        if first != window.asked_again and first >= window.base:
+        if first != window.asked_again:
             window.asked_again = first
             self._resend([pending for pending in window.requests[first:stop] if pending.reply is None])
 

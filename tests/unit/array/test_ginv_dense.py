@@ -101,6 +101,16 @@ def test_more_matrices_than_places_take_rounds_and_failing_ones_are_placed_again
     assert progress[-1] == (300, 300)
 
 
+@pytest.mark.parametrize("serial", [1, 2, 3])
+def test_a_single_matrix_finds_a_place_on_a_chip_with_many_faults(open_rig, serial):
+    """One cell in twenty is stuck, and none is known: most places of the first tries fail."""
+    solver = open_rig(preset="low-yield", array_serial=serial).solver()
+    for m, k in ((8, 2), (4, 4), (16, 8), (16, 16)):
+        design, targets = _problem(1, m, k, 2)
+        found = solver.solve_dense(design, targets)
+        assert np.linalg.norm(design @ found - targets) / np.linalg.norm(targets) < 0.1
+
+
 def test_scale_of_a_column_does_not_matter(default):
     """Columns a million times smaller use the whole conductance range as well."""
     design, targets = _problem(2, 20, 3, 4)

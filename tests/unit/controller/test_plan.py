@@ -26,7 +26,10 @@ def test_tall_matrices_take_tiles(settings_of):
 
 @pytest.mark.parametrize("rank", [0, 17])
 def test_a_rank_that_no_board_has(settings_of, rank):
-    for plan in (lambda: plan_dense(settings_of(), 1, 20, 20, rank, 1), lambda: plan_solve(settings_of(), 20, 1, rank),
-                 lambda: plan_masked(settings_of(), 20, 20, rank, 1), lambda: check_simulated_fit(settings_of(), 20, rank)):
+    settings = settings_of()
+    for plan in (
+        lambda: plan_dense(settings, 1, 20, 20, rank, 1), lambda: plan_solve(settings, 20, 1, rank),
+        lambda: plan_masked(settings, 20, 20, rank, 1), lambda: check_simulated_fit(settings, 20, rank),
+    ):  # fmt: skip
         with pytest.raises(UsageError, match=f"rank is {rank}, allowed 1 to 16"):
             plan()

@@ -39,5 +39,6 @@ def test_a_durable_board_is_held_by_one_program_and_keeps_its_map(settings_of, r
 
 
 def test_what_does_not_fit_the_board_is_refused(settings_of, report):
-    with open_session(settings_of(), report) as session, pytest.raises(UsageError, match="allowed 1 to 16, the columns"):
+    refused = pytest.raises(UsageError, match="rank is 17, allowed 1 to 16")
+    with open_session(settings_of(), report) as session, refused:
         session.check_fit(8, 17)

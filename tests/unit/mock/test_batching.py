@@ -1,6 +1,7 @@
 """How commands are cut into frames changes no reply, no tick and no cell."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ from hwloop.link import protocol as wire
 from hwloop.link.protocol import Command, Layout, Rows, TiaRange
 from tests.unit.mock.talking import mvm_section, opened, pulse_section, solve_section, words
 
+JUST_BEFORE_THE_NEXT_SECOND = -1     # the chip's temperature takes a step there
 banks = st.sampled_from([((0, 1, 2), 0b0011), ((3, 7, 8, 15), 0b1100), ((0, 5), 0b1111)])
 operations = st.one_of(
     st.tuples(st.just("pulse"), st.integers(0, 1), st.integers(0, 15), st.integers(1, 15), st.integers(0, 1),
@@ -15,7 +17,7 @@ operations = st.one_of(
     st.tuples(st.just("read"), st.integers(0, 1), st.integers(0, 15), st.integers(1, 15)),
     st.tuples(st.just("solve"), banks, st.integers(-20000, 20000)),
     st.tuples(st.just("product"), banks, st.integers(-20000, 20000)),
-    st.tuples(st.just("wait"), st.sampled_from([1, 9_000, 12_000_000])),
+    st.tuples(st.just("wait"), st.sampled_from([1, 9_000, JUST_BEFORE_THE_NEXT_SECOND])),
 )  # fmt: skip
 
 
@@ -84,6 +86,8 @@ class Batched:
 
     def wait(self, batch):
         for _, ticks in batch:
+            if ticks == JUST_BEFORE_THE_NEXT_SECOND:
+                ticks = (-600 - self.host.board.bench.ticks) % wire.TICK_HERTZ
             self.host.done(Command.WAIT, wire.WaitRequest(ticks).pack())
 
     def result(self):
@@ -92,9 +96,9 @@ class Batched:
 
 
 @given(st.lists(operations, min_size=1, max_size=14), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_batching_changes_no_reply_no_tick_and_no_cell(listed, data):
-    config = {"temperature_drift_per_hour_celsius": 20.0}
+    config = {"temperature_celsius": 0.0, "temperature_drift_per_hour_celsius": 20_000.0}
     apart, together = Batched(**config), Batched(**config)
     for operation in listed:
         apart.run(operation[0], [operation])
@@ -106,3 +110,25 @@ def test_batching_changes_no_reply_no_tick_and_no_cell(listed, data):
             together.run(operation[0], batch)
             batch = []
     assert together.result() == apart.result()
+
+
+@pytest.mark.parametrize("kind", ["read", "solve", "product"])
+def test_a_step_of_temperature_in_the_middle_of_a_frame(kind):
+    """Two seconds meet within the batch: what comes after is at another temperature, in one frame or in many."""
+    config = {"temperature_celsius": 0.0, "temperature_drift_per_hour_celsius": 20_000.0}
+    bank = ((0, 1, 2), 0b0111)
+    many = {
+        "read": [("read", 0, row, 15) for row in range(8)],
+        "solve": [("solve", bank, -2000)] * 8,
+        "product": [("product", bank, 200)] * 8,
+    }[kind]
+    apart, together, steady = Batched(**config), Batched(**config), Batched(temperature_celsius=0.0)
+    for batched in (apart, together, steady):
+        batched.run("pulse", [("pulse", array, row, 15, 0, 30000) for array in (0, 1) for row in range(8)])
+        batched.run("wait", [("wait", JUST_BEFORE_THE_NEXT_SECOND)])
+    for operation in many:
+        apart.run(kind, [operation])
+    together.run(kind, many)
+    steady.run(kind, many)
+    assert together.result() == apart.result()
+    assert together.answers[-1] != steady.answers[-1]

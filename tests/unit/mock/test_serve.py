@@ -55,10 +55,9 @@ def exercise(board: Board) -> None:
     assert board.link.counters.resent == 0 and board.link.counters.damaged == 0
 
 
-@pytest.mark.parametrize("kind", ["pty", "tcp:127.0.0.1:0", "unix:board"])
-def test_hosts_come_and_go(kind, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with served(kind) as (name, process):
+@pytest.mark.parametrize("port", ["pty", "tcp:127.0.0.1:0", "unix:{folder}/board"])
+def test_hosts_come_and_go(port, tmp_path):
+    with served(port.format(folder=tmp_path)) as (name, process):
         with connected(name) as board:
             exercise(board)
         # Whoever vanishes in the middle of a frame does no harm to the next one.
