@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where MovieLens-100K (a folder ml-100k) is looked for.
+DATA := $(or $(HWLOOP_DATA),data)
 # Numba compiles a kernel again when its file changes: warm up again just then.
 KERNELS := $(shell grep -rlE "njit|vectorize" hwloop --include=*.py)
 
@@ -19,7 +21,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python firmware/generate.py --check
 
 bench: $(VENV)/.installed-dev $(VENV)/.warm
-	$(BIN)/python -m pytest benchmarks -s
+	$(BIN)/pytest -s -o timeout=0 benchmarks/bench_program.py benchmarks/bench_anls.py
+	$(BIN)/python benchmarks/bench_jobs.py image --seeds 0-9
+	$(BIN)/python benchmarks/bench_jobs.py image --seeds 0-9 --rig ideal
+	[ ! -d $(DATA)/ml-100k ] || $(BIN)/python benchmarks/bench_jobs.py ratings $(DATA)/ml-100k --seeds 0-4
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -33,7 +33,6 @@ DEFAULT_BOARD = "hwloop-128x16"
 RATINGS_BOARD = "hwloop-4096x16"
 BOARDS = (DEFAULT_BOARD, RATINGS_BOARD, "hwloop-16x4")
 BACKENDS = ("mock", "real")
-SEED_MAX = 2**32 - 1
 PRESETS = ("default", "ideal", "neurram", "low-yield")
 EFFECTS = (
     "forming", "stochastic", "compliance_spread", "relaxation", "cell_noise", "rtn", "curvature", "temperature",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwloop.config import SEED_MAX, TABLES
+from hwloop.config import TABLES
 from hwloop.errors import UsageError
+from hwloop.limits import SEED_MAX
 from hwloop.tables import (
     Source,
     choice,

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 
 from hwloop.cli.frame import given_options
-from hwloop.config import DEFAULT_BOARD, RIG_VARIABLE, SEED_MAX, SEED_VARIABLE, RunSettings, load_rig
+from hwloop.config import DEFAULT_BOARD, RIG_VARIABLE, SEED_VARIABLE, RunSettings, load_rig
 from hwloop.errors import UsageError
+from hwloop.limits import SEED_MAX
 from hwloop.runscript import RunScript
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from hwloop.config import SEED_MAX
 from hwloop.errors import UsageError
+from hwloop.limits import SEED_MAX
 
 _META_KEY = "hwloop.global_options"
 

@@ -163,7 +163,7 @@ CASES = [
     ("board info --rig folder", 2, "no rig 'folder': neither a file nor one of default, ideal"),
     ("board info --serial-number 4294967296", 2, "serial is 4294967296: expected a whole number, 0 to 4294967295"),
     ("mock serve --port nonsense", 2, "port 'nonsense': expected pty, unix:PATH or tcp:HOST:PORT"),
-    ("mock serve --port unix:/absent/socket", 3, "unix:/absent/socket: cannot listen there (No such file or"),
+    ("mock serve --port unix:taken/socket", 3, "unix:taken/socket: cannot listen there (Not a directory)"),
 ]
 
 

@@ -38,9 +38,8 @@ def test_file_names_of_any_bytes(hwloop, inputs):
 def test_a_relative_rig_and_a_home_that_is_not_there(hwloop, inputs):
     Path("rigs").mkdir()
     Path("rigs/my.toml").write_text("[solver]\naverages = 2\n")
-    done = hwloop(
-        *MATRIX, "--rig", "rigs/my.toml", "--json", environment={"HOME": "/absent", "XDG_DATA_HOME": "/absent"}
-    )
+    nowhere = {"HOME": "/dev/null/home", "XDG_DATA_HOME": "/dev/null/data"}
+    done = hwloop(*MATRIX, "--rig", "rigs/my.toml", "--json", environment=nowhere)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["run_file"].startswith("runs/")
 

@@ -99,10 +99,14 @@ def test_a_killed_run_leaves_no_board_behind(running):
     wait_for(lambda: not alive(mock))
 
 
-@pytest.mark.parametrize("port", ["unix:socket", "pty"])
 @pytest.mark.parametrize(
-    ("how", "exit_code", "text"),
-    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("safe", 4, "stopped by `hwloop board safe`")],
+    ("port", "how", "exit_code", "text"),
+    [
+        ("unix:socket", "SIGINT", 130, "interrupted"),
+        ("unix:socket", "safe", 4, "stopped by `hwloop board safe`"),
+        ("pty", "SIGTERM", 143, "terminated"),
+        ("pty", "safe", 4, "stopped by `hwloop board safe`"),
+    ],
 )
 def test_a_run_on_a_real_port_is_stopped_and_its_board_grounded(
     running, serve, here, real_rig, port, how, exit_code, text

@@ -30,23 +30,18 @@ def at_a_terminal(*arguments, answer="", **environment):
 
 
 def test_bars_of_every_phase_then_the_result(inputs):
-    shown, code = at_a_terminal(*MATRIX)
+    shown, code = at_a_terminal(*MATRIX, NO_COLOR="1")
     assert code == 0
     for phase in ("float64 reference, iterations", "circuit, iterations", "matrices of this half-step"):
         assert phase in shown
     assert "3/3" in shown and shown.rindex("residual") > shown.rindex("circuit, iterations")
     assert "\x1b[?25h" in shown         # the cursor is back
+    assert "\x1b[3" not in shown        # and nothing was coloured
 
 
-@pytest.mark.parametrize("option", ["--no-progress", "--json"])
-def test_no_bars_where_they_are_not_wanted(inputs, option):
-    shown, code = at_a_terminal(*MATRIX, option)
+def test_no_bars_where_they_are_not_wanted(inputs):
+    shown, code = at_a_terminal(*MATRIX, "--no-progress")
     assert code == 0 and "iterations 0" not in shown and "\x1b" not in shown
-
-
-def test_no_colour(inputs):
-    shown, code = at_a_terminal(*MATRIX, NO_COLOR="1")
-    assert code == 0 and "\x1b[3" not in shown and "circuit, iterations" in shown
 
 
 @pytest.mark.parametrize(("answer", "exit_code"), [("y\n", 0), ("\n", 4)])
