@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ def numbers(text: str) -> list[int]:
 def run(arguments: list[str], rig: str, seed: int, serial: int, folder: Path) -> dict:
     """One command's JSON document; results go to `folder` and are thrown away."""
     rig_file = folder / f"{rig}-{serial}.toml"
-    ranges = '\n[program]\ntolerance = 0.0005\nconductance_min = "0 uS"\nhrs_limit = "0.05 uS"\n' if rig == "ideal" else ""
-    rig_file.write_text(f'[array]\nserial = {serial}\n[environment]\npreset = "{rig}"\n{ranges}')
+    packaged = (resources.files("hwloop") / "rigs" / f"{rig}.toml").read_text()
+    rig_file.write_text(packaged.replace("[array]\nserial = 1", f"[array]\nserial = {serial}"))
     command = [sys.executable, "-m", "hwloop", *arguments, "--json", "--seed", str(seed), "--rig", str(rig_file)]
     command += ["--run-file", str(folder / f"{rig}-{seed}-{serial}.h5")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -42,7 +43,8 @@ def cost(document: dict) -> str:
     hardware = document["hardware_seconds"]["total"]
     bytes_ratio = (document["bytes_sent"] + document["bytes_received"]) / document["payload_bytes"]
     return (
-        f"host/hardware {document['host_seconds'] / hardware:.3f} ({document['host_seconds']:.1f} of {hardware:.1f} s), "
+        f"host/hardware {document['host_seconds'] / hardware:.3f} "
+        f"({document['host_seconds']:.1f} of {hardware:.1f} s), "
         f"bytes/payload {bytes_ratio:.3f}, wall {document['wall_seconds']:.1f} s, pulses {document['pulses']:,}"
     )
 
@@ -56,8 +58,12 @@ def image(options: argparse.Namespace, folder: Path) -> None:
             reference = found["reference"]["psnr_db"]
             reached.append(found["psnr_db"])
             losses.append(reference - found["psnr_db"])
-            print(f"{options.rig} serial {serial} seed {seed}: {found['psnr_db']:.3f} dB, float64 {reference:.3f}, loss {losses[-1]:+.3f}; {cost(found)}", flush=True)
-    print(f"image, {options.rig}: lowest {min(reached):.3f} dB, mean {np.mean(reached):.3f} dB, largest loss {max(losses):.3f} dB")
+            figures = f"{found['psnr_db']:.3f} dB, float64 {reference:.3f}, loss {losses[-1]:+.3f}"
+            print(f"{options.rig} serial {serial} seed {seed}: {figures}; {cost(found)}", flush=True)
+    print(
+        f"image, {options.rig}: lowest {min(reached):.3f} dB, mean {np.mean(reached):.3f} dB, "
+        f"largest loss {max(losses):.3f} dB"
+    )
 
 
 def ratings(options: argparse.Namespace, folder: Path) -> None:
@@ -68,10 +74,12 @@ def ratings(options: argparse.Namespace, folder: Path) -> None:
             found = run(["factorize", "ratings", str(options.folder)], options.rig, seed, serial, folder)
             reached.append(found["rmse"])
             references.append(found["reference"]["rmse"])
-            print(f"{options.rig} serial {serial} seed {seed}: RMSE {reached[-1]:.4f}, float64 {references[-1]:.4f}; {cost(found)}", flush=True)
+            figures = f"RMSE {reached[-1]:.4f}, float64 {references[-1]:.4f}"
+            print(f"{options.rig} serial {serial} seed {seed}: {figures}; {cost(found)}", flush=True)
+    differences = np.subtract(reached, references)
     print(
         f"ratings, {options.rig}: mean {np.mean(reached):.4f}, float64 {np.mean(references):.4f}, "
-        f"mean difference {np.mean(reached) - np.mean(references):+.4f}, largest {max(np.subtract(reached, references)):+.4f}"
+        f"mean difference {differences.mean():+.4f}, largest {differences.max():+.4f}"
     )
 
 

@@ -18,11 +18,15 @@ def parse_quantity(text: str, dimension: str, where: str) -> float:
     """
     match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise UsageError(f"{where} is {text!r}: expected a number with a unit of {dimension}, such as {_example(dimension)}")
+        raise UsageError(
+            f"{where} is {text!r}: expected a number with a unit of {dimension}, such as {_example(dimension)}"
+        )
     number, prefix, unit = match.groups()
     found = "celsius" if unit.endswith("C") else _UNITS[unit]
     if found != dimension or (found == "celsius" and prefix):
-        raise UsageError(f"{where} is {text!r}, a value in {found}: expected {dimension}, such as {_example(dimension)}")
+        raise UsageError(
+            f"{where} is {text!r}, a value in {found}: expected {dimension}, such as {_example(dimension)}"
+        )
     return float(number) * _PREFIXES[prefix]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hwloop import config, holders, rig, signals
+from hwloop.array import settling
 from hwloop.array.cellmap import CellMap
 from hwloop.array.chip import Chip, ProgramSettings
 from hwloop.array.ginv import GinvSolver, SolverSettings
@@ -117,19 +118,23 @@ def open_session(settings: RunSettings, report: Report) -> Iterator[Session]:
     """
     key, exclusive = rig.holder_key(settings)
     with signals.deferred(), holders.hold(key, exclusive) as hold:
+        # Compiling can hold back the heartbeat for longer than the board waits: done before the board listens for one.
+        settling.warm_up()
         with rig.open_rig(settings, signals.check) as opened:
+            session = None
             try:
                 with signals.shielded():
                     opened.board.open()
                 session = _session(settings, opened, report)
                 yield session
-                session.save_map()
             finally:
                 with signals.shielded():
                     # A board that does not answer any more grounds itself: its dead-man.
                     with contextlib.suppress(HwloopError):
                         opened.board.safe()
                     hold.acknowledge_safe()
+                    if session is not None:
+                        session.save_map()
     if rig.is_forgotten(settings):
         # Said at the end: a refusal is one line, and nothing else.
         start = "unformed" if settings.rig.board.pristine else "formed"
