@@ -1,4 +1,4 @@
-"""Quantities with units as people write them ("0.2 V", "50 us", "100 uS") to SI floats, and back."""
+"""Quantities with units as people write them ("0.2 V", "50 us", "100 uS") to SI floats."""
 
 from __future__ import annotations
 
@@ -28,14 +28,6 @@ def parse_quantity(text: str, dimension: str, where: str) -> float:
             f"{where} is {text!r}, a value in {found}: expected {dimension}, such as {_example(dimension)}"
         )
     return float(number) * _PREFIXES[prefix]
-
-
-def format_quantity(value: float, unit: str) -> str:
-    """`value` (SI) with an engineering prefix and four digits: 5e-05, "S" → "50 µS"."""
-    for prefix, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9)):
-        if abs(value) >= scale:
-            return f"{value / scale:.4g} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
 
 
 def _example(dimension: str) -> str:

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define HWL_WIRE_HASH 0x3192CB0Bu
+#define HWL_WIRE_HASH 0xCD435FAAu
 #define HWL_WIRE_REVISION 1u
 #define HWL_TICK_HERTZ 10000000u
 #define HWL_MAX_COLUMNS 16u
@@ -224,7 +224,8 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 
 /* SolveReply: regressions on the GINV circuit; each starts from outputs at 0 V */
 #define HWL_SOLVE_REPLY_ELAPSED_TICKS 0u /* uint32_t: bench time that this command took [ticks] */
-#define HWL_SOLVE_REPLY_BYTES 4u
+#define HWL_SOLVE_REPLY_LOAD_TICKS 4u /* uint32_t: the part of elapsed_ticks that went into masks [ticks] */
+#define HWL_SOLVE_REPLY_BYTES 8u
 
 /* MvmSection: row voltages in, column currents out (columns at virtual ground) */
 #define HWL_MVM_SECTION_ARRAY 0u /* uint8_t: 0 A, 1 B */
@@ -240,7 +241,8 @@ enum hwl_limit_kind { HWL_LIMIT_KIND_AMPLITUDE_CODE = 0, HWL_LIMIT_KIND_FORM_COD
 
 /* MvmReply: row voltages in, column currents out (columns at virtual ground) */
 #define HWL_MVM_REPLY_ELAPSED_TICKS 0u /* uint32_t: bench time that this command took [ticks] */
-#define HWL_MVM_REPLY_BYTES 4u
+#define HWL_MVM_REPLY_LOAD_TICKS 4u /* uint32_t: the part of elapsed_ticks that went into masks [ticks] */
+#define HWL_MVM_REPLY_BYTES 8u
 
 /* CompensateRequest: compensation conductances of rows; rows that are not listed keep theirs */
 #define HWL_COMPENSATE_REQUEST_CONTINUED 0u /* uint16_t: 1: goes on with the load that the frame before began */

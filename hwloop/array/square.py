@@ -77,7 +77,8 @@ class LoadedSystems:
         system, flat = np.repeat(np.arange(n), r), right_sides.transpose(0, 2, 1).reshape(n * r, k)
         settings, active = self.circuit.settings, self.plan.active[system]
         bounds = largest_coefficients(np.einsum("njj->nj", self.q)[system], flat)
-        solution = self._run(system, flat, active & (bounds > 0.0)[:, None], bounds, settings.constraint)
+        first = _Solves(system, flat, active & (bounds > 0.0)[:, None], bounds, settings.constraint)
+        solution = self._solution(first, circuit.solve_clean)
 
         def gradient(which: np.ndarray, solution: np.ndarray) -> np.ndarray:
             return flat[which] - np.einsum("pjl,pl->pj", self.q[system[which]], solution)

@@ -81,7 +81,7 @@ def program(
 @click.option("--picture", type=FILE, metavar="OUT.png", help="Write the conductance map as a picture too.")
 @simulated_board
 def show(picture: Path | None, state: Path | None, pristine: bool | None) -> None:
-    """Show the arrays: conductances, unformed, stuck and masked cells, pulses so far."""
+    """Show the arrays: conductances, unformed, stuck and masked cells."""
     settings = context.settings(board_options={"state": state, "pristine": pristine})
 
     from hwloop.controller import array_job
@@ -95,7 +95,7 @@ def show(picture: Path | None, state: Path | None, pristine: bool | None) -> Non
 @range_of("rows")
 @range_of("columns")
 @click.option("--clear", is_flag=True, help="Use these cells again.")
-@click.option("--import", "status_list", type=FILE, metavar="CSV", help="Chip-status list: array,row,column,state.")
+@click.option("--import", "status_list", type=FILE, metavar="CSV", help="Chip-status list: array,row,column,status.")
 @simulated_board
 def mask(
     arrays: str, rows: range | None, columns: range | None, clear: bool, status_list: Path | None,

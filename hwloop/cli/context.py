@@ -6,22 +6,22 @@ import os
 from collections.abc import Mapping
 
 from hwloop.cli.frame import given_options
-from hwloop.config import DEFAULT_BOARD, RIG_VARIABLE, SEED_VARIABLE, RunSettings, load_rig
+from hwloop.config import RIG_VARIABLE, SEED_VARIABLE, RunSettings, load_rig
 from hwloop.errors import UsageError
 from hwloop.limits import SEED_MAX
 from hwloop.runscript import RunScript
 
 
 def settings(
-    board: str = DEFAULT_BOARD,
+    defaults: Mapping[str, Mapping[str, object]] | None = None,
     board_options: Mapping[str, object] | None = None,
     program_options: Mapping[str, object] | None = None,
     script: RunScript | None = None,
 ) -> RunSettings:
     """The rig, seed and dry-run switch of the running command.
 
-    `board` is the simulated board where nothing names one; the two mappings are options of the verb that are keys of
-    [board] and [program], None where not given; `script` is the run script that changes the rig.
+    `defaults` are the application's own, {table: {key: value}}; the other two mappings are options of the verb that are
+    keys of [board] and [program], None where not given; `script` is the run script that changes the rig.
     """
     given = given_options()
     options = {
@@ -33,7 +33,7 @@ def settings(
         environment=os.environ,
         options={table: _without_none(keys) for table, keys in options.items()},
         script=(str(script.path), script.rig_tables) if script else None,
-        board=board,
+        defaults=defaults,
     )
     return RunSettings(rig=rig, seed=_seed(given.get("seed"), script), dry_run=is_dry_run())
 

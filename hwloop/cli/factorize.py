@@ -10,7 +10,7 @@ import click
 from hwloop.cli import context, output, progress
 from hwloop.cli.frame import Group
 from hwloop.cli.options import FILE, FOLDER, simulated_board
-from hwloop.config import RATINGS_BOARD
+from hwloop.config import RATINGS_DEFAULTS
 from hwloop.runscript import ImageOptions, MatrixOptions, RatingsOptions
 from hwloop.tables import Source, record_from
 
@@ -63,7 +63,7 @@ def image(state: Path | None, pristine: bool | None, **given: object) -> None:
 @simulated_board
 def ratings(state: Path | None, pristine: bool | None, **given: object) -> None:
     """Factorize ratings: a GroupLens folder, its five test folds alone, or a CSV file user,item,rating."""
-    settings = context.settings(board=RATINGS_BOARD, board_options={"state": state, "pristine": pristine})
+    settings = context.settings(RATINGS_DEFAULTS, board_options={"state": state, "pristine": pristine})
     options = _options_from(RatingsOptions, given)
 
     from hwloop.controller import ratings_job

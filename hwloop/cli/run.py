@@ -7,7 +7,7 @@ import click
 from hwloop.cli import context, output, progress
 from hwloop.cli.frame import Command
 from hwloop.cli.options import FILE
-from hwloop.config import DEFAULT_BOARD, RATINGS_BOARD
+from hwloop.config import RATINGS_DEFAULTS
 from hwloop.runscript import load_run_script
 
 
@@ -16,8 +16,8 @@ from hwloop.runscript import load_run_script
 def command(script: Path) -> None:
     """Run a run script, such as runs/nebula.toml: what `factorize` does, with all options in a file."""
     loaded = load_run_script(script)
-    board = RATINGS_BOARD if loaded.application == "ratings" else DEFAULT_BOARD
-    settings = context.settings(board=board, script=loaded)
+    defaults = RATINGS_DEFAULTS if loaded.application == "ratings" else None
+    settings = context.settings(defaults, script=loaded)
     with progress.report() as report:
         output.emit(_application(loaded.application)(loaded.options, settings, report))
 

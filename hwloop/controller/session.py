@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class Session:
             "name": self.board.name, "serial": identity.board_serial, "firmware_version": identity.firmware_version,
             "wire_hash": identity.wire_hash, "analog_revision": identity.analog_revision,
             "backend": self.settings.rig.board.backend, "port": self.board.link.transport.name,
-            "scales": {name: getattr(self.board.describe, name) for name in self.board.describe.__dataclass_fields__},
+            "scales": dataclasses.asdict(self.board.describe),
         }
 
     def describe_array(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-WIRE_HASH = 0x3192CB0B
+WIRE_HASH = 0xCD435FAA
 WIRE_REVISION = 1
 TICK_HERTZ = 10000000
 MAX_COLUMNS = 16
@@ -630,13 +630,15 @@ class SolveReply:
     """Regressions on the GINV circuit; each starts from outputs at 0 V."""
 
     elapsed_ticks: int  # bench time that this command took [ticks]
+    load_ticks: int  # the part of elapsed_ticks that went into masks [ticks]
 
-    STRUCT: ClassVar[struct.Struct] = struct.Struct("<I")
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<II")
 
     def pack(self) -> bytes:
         """The bytes on the wire."""
         return self.STRUCT.pack(
             self.elapsed_ticks,
+            self.load_ticks,
         )
 
     @classmethod
@@ -686,13 +688,15 @@ class MvmReply:
     """Row voltages in, column currents out (columns at virtual ground)."""
 
     elapsed_ticks: int  # bench time that this command took [ticks]
+    load_ticks: int  # the part of elapsed_ticks that went into masks [ticks]
 
-    STRUCT: ClassVar[struct.Struct] = struct.Struct("<I")
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<II")
 
     def pack(self) -> bytes:
         """The bytes on the wire."""
         return self.STRUCT.pack(
             self.elapsed_ticks,
+            self.load_ticks,
         )
 
     @classmethod

@@ -56,6 +56,7 @@ class Bench:
         self._read_key = stream(_READ_DOMAIN, config.board_serial, config.seed)
         self._output_key = stream(_OUTPUT_DOMAIN, config.board_serial, config.seed)
         self._dac_words = np.zeros(GATE_DAC + 1, np.int64)
+        self._row_mask, self._column_mask = np.zeros(self.geometry.rows, bool), 0
         self._changed = False
         self.last_command = (0, 0)      # kind and sequence of the sequenced command begun last
         self.routed: wire.RouteRequest | None = None
@@ -66,8 +67,9 @@ class Bench:
         self._set_temperature(self.ticks)
 
     def ground(self) -> None:
-        """Every line to ground: no route, no compensation, DACs at zero."""
+        """Every line to ground: no route, no compensation, no active row or column, DACs at zero."""
         self.routed = None
+        self._row_mask[:], self._column_mask = False, 0
         self.compensation_siemens[:] = 0.0
         self._dac_words[:] = 0
 
@@ -109,8 +111,7 @@ class Bench:
         conductance = np.empty(len(cell))
         for part in self._spans(start_tick):
             conductance[part] = self.cells.conductance(cell[part], start_tick[part])
-        full_scale_amps = self.converters.tia_full_scale_amps(request.tia_range)
-        codes_per_amp = 65536 / full_scale_amps
+        codes_per_amp = self.converters.read_codes_per_amp(request.tia_range)
         noise_amps = FINE_NOISE_AMPS if request.tia_range == wire.TiaRange.FINE else COARSE_NOISE_AMPS
         chain = ReadChain(
             self._read_key, wire.SCALE_READ_MICROVOLTS * 1e-6 * codes_per_amp,
@@ -121,18 +122,27 @@ class Bench:
         self.advance(listed.groups * row_ticks)
         return codes, steady
 
+    def load_masks(self, rows: np.ndarray, column_mask: int) -> int:
+        """Make `rows` (m,) and the columns of a section the active ones; gives the ticks it took, 0 where they are."""
+        row_mask = np.zeros_like(self._row_mask)
+        row_mask[rows] = True
+        changed = int(np.count_nonzero(row_mask != self._row_mask))
+        if not changed and column_mask == self._column_mask:
+            return 0
+        self._row_mask, self._column_mask = row_mask, column_mask
+        return self.advance(wire.TICKS_LOAD + changed * wire.TICKS_LOAD_CHANGED_ROW)
+
     def solve(
         self, section: wire.SolveSection, batch: SolveList, divider: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Output codes (n, k), saturated (n,) and unsettled (n,) of one section."""
         columns = self.geometry.columns
-        output_lsb_volts = wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6 / 32768 / wire.SCALE_OUTPUT_GAIN
         chain = SolveChain(
             self._output_key, AMPLIFIER_GAIN if self.config.board_effect("amplifier_gain") else math.inf,
             float(wire.SCALE_GAIN_BANDWIDTH_HERTZ), wire.SCALE_INPUT_NANOSIEMENS * 1e-9,
             wire.SCALE_OUTPUT_MAX_MICROVOLTS * 1e-6, OUTPUT_NOISE_VOLTS / wire.SCALE_OUTPUT_GAIN * self._noise,
-            wire.SCALE_UNSETTLED_CODE * output_lsb_volts, self.cells.effects.curvature, section.constraint,
-            self._input_ticks(section.row_count), section.settle_ticks, section.averages,
+            wire.SCALE_UNSETTLED_CODE * self.converters.output_step_volts, self.cells.effects.curvature,
+            section.constraint, self._input_ticks(section.row_count), section.settle_ticks, section.averages,
         )
         first_a = batch.rows * columns
         n, k = len(batch.input_code), len(batch.columns)
@@ -172,7 +182,6 @@ class Bench:
 
     def compensate(self, rows: np.ndarray, codes: np.ndarray, continued: bool) -> int:
         """Set the compensation of rows (n,); gives the ticks it took."""
-        siemens = self.converters.compensation_siemens(codes)
         changed = 0
         for row, siemens in zip(rows.tolist(), self.converters.compensation_siemens(codes).tolist(), strict=True):
             changed += self.compensation_siemens[row] != siemens

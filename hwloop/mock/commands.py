@@ -67,7 +67,7 @@ def pulse(bench: Bench, payload: bytes) -> bytes:
         check_range(Field.LAYOUT, section.layout, 0, Layout.ROWS, number)
         check_range(Field.TARGET, section.target, 0, Target.AMPLITUDE, number)
         check_range(Field.WIDTH_TICKS, section.width_ticks, 1, bench.limits[LimitKind.WIDTH_TICKS], number)
-        cells = expand_cells(words, section.layout, section.target, 0, rows, columns, first_cell)
+        cells = expand_cells(words, section.layout, section.target, rows, columns, first_cell)
         n = len(cells.cell)
         amplitude = cells.code if section.target == Target.AMPLITUDE else np.full(n, section.amplitude_code, np.int64)
         gate = cells.code if section.target == Target.GATE else np.full(n, section.gate_code, np.int64)
@@ -106,7 +106,7 @@ def read(bench: Bench, payload: bytes) -> bytes:
     for number, (section, words) in enumerate(split_sections(payload, offset, wire.ReadSection)):
         check_range(Field.ARRAY, section.array, 0, 1, number)
         check_range(Field.LAYOUT, section.layout, 0, Layout.ROWS, number)
-        cells = expand_cells(words, section.layout, Target.COMMON, 0, rows, columns, count)
+        cells = expand_cells(words, section.layout, Target.COMMON, rows, columns, count)
         listed.append((section.array, cells))
         count += len(cells.cell)
     _check_reply_bytes(bench, wire.ReadReply.STRUCT.size + 2 * count + packed_bits_bytes(count))
@@ -137,9 +137,11 @@ def solve(bench: Bench, payload: bytes) -> bytes:
         planned.append((section, batch, divider))
         reply_bytes += _answer_bytes(batch)
     _check_reply_bytes(bench, reply_bytes)
-    before = bench.ticks
-    replies = b"".join(_answers(*bench.solve(section, batch, divider)) for section, batch, divider in planned)
-    return wire.SolveReply(bench.ticks - before).pack() + replies
+    before, load_ticks, answers = bench.ticks, 0, b""
+    for section, batch, divider in planned:
+        load_ticks += bench.load_masks(batch.rows, section.column_mask)
+        answers += _answers(*bench.solve(section, batch, divider))
+    return wire.SolveReply(bench.ticks - before, load_ticks).pack() + answers
 
 
 def mvm(bench: Bench, payload: bytes) -> bytes:
@@ -158,9 +160,11 @@ def mvm(bench: Bench, payload: bytes) -> bytes:
         planned.append((section, batch))
         reply_bytes += _answer_bytes(batch)
     _check_reply_bytes(bench, reply_bytes)
-    before = bench.ticks
-    replies = b"".join(_answers(*bench.mvm(section, batch)) for section, batch in planned)
-    return wire.MvmReply(bench.ticks - before).pack() + replies
+    before, load_ticks, answers = bench.ticks, 0, b""
+    for section, batch in planned:
+        load_ticks += bench.load_masks(batch.rows, section.column_mask)
+        answers += _answers(*bench.mvm(section, batch))
+    return wire.MvmReply(bench.ticks - before, load_ticks).pack() + answers
 
 
 def compensate(bench: Bench, payload: bytes) -> bytes:

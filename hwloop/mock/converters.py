@@ -46,9 +46,9 @@ class Converters:
         fine = tia_range == wire.TiaRange.FINE
         return (wire.SCALE_TIA_FINE_NANOAMPS if fine else wire.SCALE_TIA_COARSE_NANOAMPS) * 1e-9
 
-    def read_codes(self, amps: np.ndarray, tia_range: int) -> np.ndarray:
-        """Unipolar TIA codes of READ (float64, not yet rounded), limited to 0…65535."""
-        return np.clip(amps * (65536 / self.tia_full_scale_amps(tia_range)), 0, 65535)
+    def read_codes_per_amp(self, tia_range: int) -> float:
+        """Slope of the unipolar TIA and ADC of READ; noise, averaging and rounding come after it, sample by sample."""
+        return 65536 / self.tia_full_scale_amps(tia_range)
 
     def current_codes(self, amps: np.ndarray, tia_range: int) -> np.ndarray:
         """Bipolar TIA codes of MVM, int16."""
@@ -57,5 +57,9 @@ class Converters:
 
     def output_codes(self, volts: np.ndarray) -> np.ndarray:
         """Output ADC behind its gain, int16."""
-        scale = 32768 * wire.SCALE_OUTPUT_GAIN / (wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6)
-        return np.clip(np.rint(volts * scale), -32768, 32767).astype(np.int16)
+        return np.clip(np.rint(volts / self.output_step_volts), -32768, 32767).astype(np.int16)
+
+    @property
+    def output_step_volts(self) -> float:
+        """One code of the output ADC, at the output of the amplifier."""
+        return wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6 / 32768 / wire.SCALE_OUTPUT_GAIN

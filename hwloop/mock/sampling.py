@@ -110,8 +110,8 @@ def sample_solves(
                 mean += last
             mean /= chain.averages
             saturated[s] = rest.saturated[s - at]
-            # A loop that never settles shows as different samples on a bench; here it has no value at all.
-            unsettled[s] = rate <= 0.0 or not rest.solved[s - at]
+            # A loop that never settles differs from sample to sample on a bench; here it has no value at all.
+            unsettled[s] = chain.averages > 1 and (rate <= 0.0 or not rest.solved[s - at])
             tick = start_tick + s * duration + chain.input_ticks + chain.settle_ticks
             for j in range(k):
                 output = rest.w_volts[s - at, j]

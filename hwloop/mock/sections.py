@@ -22,7 +22,7 @@ class CellList:
     """Cells of one PULSE or READ section in the order listed; all arrays have one entry a cell.
 
     `cell` is row × columns + column within the section's array; cells of one row pulse or row read share `group`,
-    counted from 0; `code` is the listed code, or the section's common one where none is listed.
+    counted from 0; `code` is the listed code, 0 where none is listed.
     """
 
     cell: np.ndarray
@@ -79,14 +79,14 @@ def split_sections(payload: bytes, offset: int, header: type[T]) -> list[tuple[T
 
 
 def expand_cells(
-    words: np.ndarray, layout: int, target: int, common_code: int, rows: int, columns: int, first_cell: int = 0
+    words: np.ndarray, layout: int, target: int, rows: int, columns: int, first_cell: int = 0
 ) -> CellList:
     """The cells that a PULSE or READ section lists; READ has target COMMON. Refusals count from `first_cell` on."""
     if layout == Layout.CELLS:
-        return _listed_cells(words, target, common_code, rows, columns, first_cell)
+        return _listed_cells(words, target, rows, columns, first_cell)
     most = len(words) * wire.MAX_COLUMNS // 2
     cell, code, group = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
-    outcome, count, mask = _expand_rows(words, target, common_code, columns, cell, code, group)
+    outcome, count, mask = _expand_rows(words, target, columns, cell, code, group)
     cell, code, group = cell[:count], code[:count], group[:count]
     check_range(Field.ROW, cell // columns, 0, rows - 1, first_cell)
     if outcome == _BAD_MASK:
@@ -96,14 +96,12 @@ def expand_cells(
     return CellList(cell, code, group)
 
 
-def _listed_cells(
-    words: np.ndarray, target: int, common_code: int, rows: int, columns: int, first_cell: int
-) -> CellList:
+def _listed_cells(words: np.ndarray, target: int, rows: int, columns: int, first_cell: int) -> CellList:
     step = 1 if target == Target.COMMON else 2
     if len(words) % step:
         raise RefusalError(Status.BAD_LENGTH, Field.ENTRIES, 0, len(words))
     cell = words[::step].astype(np.int64)
-    code = words[1::2].astype(np.int64) if step == 2 else np.full(len(cell), common_code, np.int64)
+    code = words[1::2].astype(np.int64) if step == 2 else np.zeros(len(cell), np.int64)
     check_range(Field.CELL, cell, 0, rows * columns - 1, first_cell)
     row = cell // columns
     new = np.ones(len(cell), bool)
@@ -116,7 +114,7 @@ def _listed_cells(
 
 
 @njit(cache=True)
-def _expand_rows(words, target, common_code, columns, cell, code, group):
+def _expand_rows(words, target, columns, cell, code, group):
     """Fill `cell`, `code` and `group`; gives (outcome, number of cells, column mask looked at last)."""
     count, groups, at, mask = 0, 0, 0, np.int64(0)
     while at < len(words):
@@ -126,7 +124,7 @@ def _expand_rows(words, target, common_code, columns, cell, code, group):
         row, mask = np.int64(words[at]), np.int64(words[at + 1])
         if mask == 0 or mask >> columns:
             return _BAD_MASK, count, mask
-        shared = np.int64(words[at + 2]) if target == Target.GATE else np.int64(common_code)
+        shared = np.int64(words[at + 2]) if target == Target.GATE else np.int64(0)
         at += head
         for column in range(columns):
             if mask >> column & 1:

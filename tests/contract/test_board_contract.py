@@ -219,6 +219,35 @@ def test_compensation_by_the_ticks_that_it_takes(board):
     assert [load_ticks(1e-3), load_ticks(1e-3), load_ticks(2e-3)] == [changed, wire.TICKS_LOAD, changed]
 
 
+def test_masks_by_the_ticks_that_they_take(board):
+    """Rows and columns that are the active ones already cost nothing; loading others counts as load, not as solving."""
+
+    def ticks(call):
+        seconds = board.counters.hardware_seconds
+        before = (seconds.load, seconds.solve)
+        call()
+        spent = (seconds.load - before[0], seconds.solve - before[1])
+        return tuple(round(part * wire.TICK_HERTZ) for part in spent)
+
+    def solve(*banks):
+        groups = [SolveGroup(rows, columns, np.zeros((3, len(rows))), 5e-6, 2) for rows, columns in banks]
+        return ticks(lambda: board.solve(groups))
+
+    def product(array, rows, columns):
+        return ticks(lambda: board.multiply(array, rows, columns, np.zeros((3, len(rows))), averages=2))
+
+    first, second = (np.arange(4), np.arange(2)), (np.arange(2, 8), np.arange(2, 4))
+    four, six = 3 * (40 + 50 + 320), 3 * (60 + 50 + 320)
+    board.compensate(np.arange(board.rows), np.zeros(board.rows))
+    assert solve(first) == (200 + 4 * 10, four)
+    assert solve(first) == (0, four)
+    assert product(0, *first) == product(1, *first) == (0, four)
+    # Two rows stay on, two go off and four on; then all of it back.
+    assert solve(second, second, first) == (2 * (200 + 6 * 10), six + six + four)
+    # Other columns only.
+    assert product(1, first[0], second[1]) == (200, four)
+
+
 def test_status_follows_the_commands(board):
     board.wait(1e-3)
     before = board.status()
@@ -238,9 +267,9 @@ def test_bench_time_advances_by_the_tick_rules_only(board):
     # All four columns and the gate are new: 50 + 100 + 10 + 50; then one row read of four samples.
     board.pulse_and_read(reset_pulses(np.arange(4)), np.arange(4), averages=4, sub_averages=1)
     assert board.status().ticks - start == 2_500_000 + 210 + (200 + 640)
-    # Four inputs, the shortest wait, two samples.
+    # Four rows go on; then four inputs, the shortest wait, two samples.
     board.solve([SolveGroup(np.arange(4), np.arange(2), np.zeros((1, 4)), 0.0, 2)])
-    assert board.status().ticks - start == 2_500_000 + 210 + 840 + (40 + 50 + 320)
+    assert board.status().ticks - start == 2_500_000 + 210 + 840 + (200 + 4 * 10) + (40 + 50 + 320)
 
 
 def test_temperature(board):

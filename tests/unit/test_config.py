@@ -2,7 +2,7 @@
 
 import pytest
 
-from hwloop.config import BOARDS, EFFECTS, PRESETS, RATINGS_BOARD, load_rig, variable_of
+from hwloop.config import BOARDS, EFFECTS, PRESETS, RATINGS_BOARD, RATINGS_DEFAULTS, load_rig, variable_of
 from hwloop.errors import UsageError
 from hwloop.link import protocol
 from hwloop.mock import bench_config, presets
@@ -26,9 +26,9 @@ def test_the_ideal_rig_maps_zero_to_zero():
 
 
 def test_the_application_names_the_board_where_nothing_else_does(tmp_path):
-    assert load_rig(board=RATINGS_BOARD).board.name == RATINGS_BOARD
+    assert load_rig(defaults=RATINGS_DEFAULTS).board.name == RATINGS_BOARD
     rig = written(tmp_path, '[board]\nname = "hwloop-128x16"\n')
-    assert load_rig(rig, board=RATINGS_BOARD).board.name == "hwloop-128x16"
+    assert load_rig(rig, defaults=RATINGS_DEFAULTS).board.name == "hwloop-128x16"
 
 
 def test_command_line_beats_environment_beats_script_beats_file_beats_default(tmp_path):

@@ -76,7 +76,6 @@ class ProgramResult:
     steps: int                          # exchanges with pulses
     row_pulses: int
     row_reads: int
-    cell_reads: int
 
     @property
     def accepted(self) -> np.ndarray:
@@ -117,7 +116,7 @@ class WriteVerify:
         self.conductance_siemens = np.zeros(n)
         self.saturated = np.zeros(n, bool)
         self.moved = np.zeros(n, bool)          # ever seen to respond
-        self.steps = self._row_pulses = self._row_reads = self._cell_reads = 0
+        self.steps = self._row_pulses = self._row_reads = 0
         self.low_siemens, self.high_siemens = self._window(verify.half_width_siemens)
         if n:
             keep = verify.tolerance_siemens - verify.spread_siemens
@@ -162,7 +161,7 @@ class WriteVerify:
         self.give_up(index[~self.moved[index]], Outcome.NO_RESPONSE)
         return ProgramResult(
             self.cells, self.target_siemens, self.outcome, self.pulses, self.conductance_siemens, self.steps,
-            self._row_pulses, self._row_reads, self._cell_reads,
+            self._row_pulses, self._row_reads,
         )
 
     def raise_if_unformed(self) -> None:
@@ -195,7 +194,6 @@ class WriteVerify:
         self.saturated[index] = reads.saturated
         good = reads.steady & ~reads.saturated & (value >= low[index]) & (value <= high[index])
         self.outcome[index[good]] = Outcome.ACCEPTED
-        self._cell_reads += index.size
         self._row_reads += np.unique(cells // self._port.columns).size
 
 

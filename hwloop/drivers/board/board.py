@@ -200,7 +200,11 @@ class Board:
         ticks: dict[str, int] = {}
         for (kind, _), reply in zip(requests, replies, strict=True):
             step = _STEPS.get(kind, "load")
-            ticks[step] = ticks.get(step, 0) + int.from_bytes(reply[:4], "little")
+            elapsed = int.from_bytes(reply[:4], "little")
+            # Replies to SOLVE and MVM go on with the part of it that loaded masks.
+            loading = int.from_bytes(reply[4:8], "little") if step == "solve" else 0
+            ticks[step] = ticks.get(step, 0) + elapsed - loading
+            ticks["load"] = ticks.get("load", 0) + loading
         self.counters.add_exchange(ticks, messages, len(requests), link_bytes)
         self.counters.payload_bytes += payload_bytes
         return replies

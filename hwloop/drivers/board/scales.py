@@ -60,9 +60,12 @@ class Scales:
         return codes * (self._tia_amps(tia_range) / 65536 / self.read_volts)
 
     def spread_code(self, siemens: float, tia_range: int) -> int:
-        """A spread of conductance as TIA codes, at least 1."""
-        code = siemens * self.read_volts / self._tia_amps(tia_range) * 65536
-        return int(min(max(round(code), 1), 65535))
+        """A spread of conductance as TIA codes; one code where it is less, for rounding alone moves a reading by that.
+
+        Raises LimitError on a spread beyond the range.
+        """
+        step = self._tia_amps(tia_range) / 65536 / self.read_volts
+        return max(int(_codes(siemens, step, 0, 65535, "spread of a steady reading", "S")), 1)
 
     def range_siemens(self, tia_range: int) -> float:
         """The largest conductance that a TIA range reads."""

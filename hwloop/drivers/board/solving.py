@@ -85,7 +85,8 @@ def pack_solves(scales: Scales, groups: list[SolveGroup]) -> PackedSolves:
     """
     max_frame_bytes = scales.describe.max_frame_bytes
     parts: list[_Part] = []
-    payload_bytes, ticks = 0, 0
+    # The rows that the board still holds go off, and each group's rows on and off again, at most.
+    payload_bytes, ticks = 0, scales.describe.rows * wire.TICKS_LOAD_CHANGED_ROW
     for index, group in enumerate(groups):
         inputs = _checked_inputs(scales, group.rows, group.columns, group.input_volts)
         scales.check_samples(group.averages)
@@ -107,6 +108,7 @@ def pack_solves(scales: Scales, groups: list[SolveGroup]) -> PackedSolves:
             )
             parts.append(_Part(index, len(chunk), k, header.pack() + common + chunk.tobytes()))
         payload_bytes += 2 + rows_words.nbytes + inputs.nbytes + 2 * k * len(inputs)
+        ticks += wire.TICKS_LOAD + 2 * m * wire.TICKS_LOAD_CHANGED_ROW
         ticks += len(inputs) * _solve_ticks(m, settle_ticks, group.averages)
     columns = [len(group.columns) for group in groups]
     return _into_frames(parts, columns, max_frame_bytes, payload_bytes, ticks)
@@ -132,7 +134,8 @@ def pack_products(
         )
         parts.append(_Part(0, len(chunk), k, header.pack() + rows_words.tobytes() + chunk.tobytes()))
     payload_bytes = 2 + rows_words.nbytes + inputs.nbytes + 2 * k * len(inputs)
-    ticks = len(inputs) * _solve_ticks(m, settle_ticks, averages)
+    ticks = wire.TICKS_LOAD + scales.describe.rows * wire.TICKS_LOAD_CHANGED_ROW
+    ticks += len(inputs) * _solve_ticks(m, settle_ticks, averages)
     return _into_frames(parts, [k], max_frame_bytes, payload_bytes, ticks)
 
 

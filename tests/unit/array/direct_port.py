@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwloop.array.program.grouping import row_pulses
-from hwloop.drivers.cells import CellPulses, CellReads, Polarity
+from hwloop.drivers.cells import CellPulses, CellReads
 from hwloop.mock.devices import CellArray
 
 READ_VOLTS = 0.2
@@ -21,7 +21,7 @@ class DirectPort:
         self.ticks, self.row_pulses = 0, 0
         self._noise_amps = noise_amps
         self._random = np.random.default_rng(seed)
-        self._column_volts = np.zeros((2, self.columns))    # bit-line and source-line DACs
+        self._dac_volts = np.zeros(self.columns + 1)    # one DAC a column for every polarity, then the gate's
 
     def pulse_and_read(
         self, pulses: CellPulses | None, read_cells: np.ndarray, averages: int, sub_averages: int,
@@ -31,7 +31,7 @@ class DirectPort:
             self._pulse(pulses)
         row, place = np.unique(read_cells // self.columns, return_inverse=True)
         row_ticks = TICKS_PER_MICROSECOND * (20 + 16 * averages * sub_averages)
-        at = self.ticks + row_ticks * (place + 1)
+        at = self.ticks + row_ticks * place
         self.ticks += row_ticks * row.size
         amps = READ_VOLTS * self.cell_array.conductance(read_cells, at)
         noise = self._random.standard_normal((sub_averages, read_cells.size)) * self._noise_amps / np.sqrt(averages)
@@ -47,23 +47,24 @@ class DirectPort:
         amplitude, gate = pulses.amplitude_volts[grouped.order], pulses.gate_volts[grouped.order]
         polarity, width = pulses.polarity[grouped.order], pulses.width_seconds[grouped.order]
         first = np.flatnonzero(np.diff(grouped.group, prepend=-1))
-        words = 1 + np.bincount(grouped.group, self._changed_columns(polarity, cells % self.columns, amplitude))
-        microseconds = words + 10 + width[first] * 1e6 + 5
-        ends = self.ticks + np.rint(np.cumsum(microseconds) * TICKS_PER_MICROSECOND).astype(np.int64)
-        self.cell_array.pulse(cells, polarity, amplitude, gate, width, ends[grouped.group] - 60)
+        words = np.bincount(grouped.group, self._written(cells % self.columns, amplitude))
+        words += self._written(np.full(grouped.count, self.columns), gate[first])
+        width_ticks = np.rint(width[first] * 1e6 * TICKS_PER_MICROSECOND).astype(np.int64)
+        after = 5 * TICKS_PER_MICROSECOND
+        ends = self.ticks + np.cumsum((words.astype(np.int64) + 10) * TICKS_PER_MICROSECOND + width_ticks + after)
+        starts = ends - after - width_ticks
+        self.cell_array.pulse(cells, polarity, amplitude, gate, width, starts[grouped.group])
         self.ticks, self.row_pulses = int(ends[-1]), self.row_pulses + grouped.count
 
-    def _changed_columns(self, polarity: np.ndarray, column: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
-        """Which cell pulses need their column DAC written, bool (n,)."""
-        line = (polarity == Polarity.RESET) * self.columns + column
-        order = np.argsort(line, kind="stable")
-        ordered, volts = line[order], amplitude[order]
-        previous = np.concatenate(([np.nan], volts[:-1]))
+    def _written(self, dac: np.ndarray, volts: np.ndarray) -> np.ndarray:
+        """Which of `volts` (n,), given to `dac` (n,) one after another, are not there yet, bool (n,)."""
+        order = np.argsort(dac, kind="stable")
+        ordered, given = dac[order], volts[order]
         starts = np.concatenate(([True], ordered[1:] != ordered[:-1]))
-        dacs = self._column_volts.reshape(-1)
-        previous[starts] = dacs[ordered[starts]]
-        ends = np.append(np.flatnonzero(starts)[1:] - 1, line.size - 1)
-        dacs[ordered[ends]] = volts[ends]
-        changed = np.empty(line.size, bool)
-        changed[order] = volts != previous
-        return changed
+        previous = np.concatenate(([np.nan], given[:-1]))
+        previous[starts] = self._dac_volts[ordered[starts]]
+        ends = np.concatenate((starts[1:], [True]))
+        self._dac_volts[ordered[ends]] = given[ends]
+        written = np.empty(dac.size, bool)
+        written[order] = given != previous
+        return written

@@ -170,7 +170,7 @@ def test_pulse_and_read_share_a_round_trip():
 def test_a_solve_with_its_rows_as_indices():
     """Rows 1 and 4, columns 0 and 2, ±0.5 V = ±6554; the answer 2560 is 25 mV, and saturated."""
     exchange = ("07 00 34 12 00 00  00 00 00 00 04 00 05 00 64 00 02 00 01 00  01 00 04 00  9a 19 66 e6",
-                "87 00 34 12 00 00  f8 02 00 00  00 0a 00 00  01 00")
+                "87 00 34 12 00 00  d4 03 00 00  dc 00 00 00  00 0a 00 00  01 00")
     with Script().expect(exchange) as board:
         group = SolveGroup(np.array([1, 4]), np.array([0, 2]), np.array([[0.5, -0.5]]), 10e-6, 4)
         (outputs,) = board.solve([group])
@@ -178,18 +178,21 @@ def test_a_solve_with_its_rows_as_indices():
         assert outputs.saturated.tolist() == [True] and outputs.unsettled.tolist() == [False]
         # two indices, the column mask, two inputs and two outputs
         assert board.counters.payload_bytes == 2 * 2 + 2 + 2 * 2 + 2 * 2 and board.counters.solves == 1
+        # 980 ticks, of which 220 switched two rows on: those are load, the other 760 are the solve.
+        seconds = board.counters.hardware_seconds
+        assert (seconds.solve, seconds.load) == (pytest.approx(76e-6), pytest.approx(22e-6))
 
 
 def test_solves_with_their_rows_as_a_mask_and_feedback_and_bias():
     """Eight rows from 2 on; 10 µS = 200 of the feedback ladder; 0.1 µA and -50 nA on the finest bias range."""
     exchange = (
-        "07 00 34 12 00 00  01 01 01 82 01 00 0a 00 32 00 08 00 01 00  02 00 01 00 ff 00  c8 00 00 00  19 04 f4 fd"
+        "07 00 34 12 00 00  01 01 01 82 02 00 0a 00 32 00 08 00 01 00  02 00 01 00 ff 00  c8 00 00 00  19 04 f4 fd"
         "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00",
-        "87 00 34 12 00 00  f8 02 00 00  00 00 00 01  02 00",
+        "87 00 34 12 00 00  f8 02 00 00  00 00 00 00  00 00 00 01  02 00",
     )
     with Script().expect(exchange) as board:
         group = SolveGroup(
-            np.arange(2, 10), np.array([1, 3]), np.zeros((1, 8)), 0.0, 1, Constraint.RECTIFIER,
+            np.arange(2, 10), np.array([1, 3]), np.zeros((1, 8)), 0.0, 2, Constraint.RECTIFIER,
             np.array([10e-6, 0.0]), np.array([1e-7, -5e-8]),
         )
         (outputs,) = board.solve([group])
@@ -199,13 +202,13 @@ def test_solves_with_their_rows_as_a_mask_and_feedback_and_bias():
 
 def test_groups_of_solves_share_a_frame_and_an_empty_one_answers_nothing():
     exchange = (
-        "07 00 34 12 00 00  00 00 00 00 01 00 01 00 32 00 01 00 02 00  00 00  00 00 01 00"
+        "07 00 34 12 00 00  00 00 00 00 02 00 01 00 32 00 01 00 02 00  00 00  00 00 01 00"
         "                   02 00 00 00 01 00 08 00 32 00 01 00 01 00  0f 00  ff ff",
-        "87 00 34 12 00 00  00 00 00 00  01 00 02 00 0a 00  ff ff 00 00",
+        "87 00 34 12 00 00  00 00 00 00  00 00 00 00  01 00 02 00 0a 00  ff ff 00 00",
     )
     with Script().expect(exchange) as board:
         step = 2.5 / 32768
-        first = SolveGroup(np.array([0]), np.array([0]), np.array([[0.0], [step]]), 5e-6, 1)
+        first = SolveGroup(np.array([0]), np.array([0]), np.array([[0.0], [step]]), 5e-6, 2)
         empty = SolveGroup(np.array([0, 1]), np.array([0, 1, 2]), np.zeros((0, 2)), 5e-6, 1)
         last = SolveGroup(np.array([15]), np.array([3]), np.array([[-step]]), 5e-6, 1, Constraint.NONE)
         outputs = board.solve([first, empty, last])
@@ -219,7 +222,7 @@ def test_groups_of_solves_share_a_frame_and_an_empty_one_answers_nothing():
 def test_a_product():
     """Array B, 0.1 V and 0.2 V on rows 0 and 1; the code -16384 is half of -50 µA."""
     exchange = ("08 00 34 12 00 00  01 00 01 00 04 00 01 00 32 00 02 00 01 00  00 00 01 00  1f 05 3d 0a",
-                "88 00 34 12 00 00  00 00 00 00  00 c0  00 00")
+                "88 00 34 12 00 00  00 00 00 00  00 00 00 00  00 c0  00 00")
     with Script().expect(exchange) as board:
         amps, beyond = board.multiply(1, np.array([0, 1]), np.array([0]), np.array([[0.1, 0.2]]))
         assert amps == pytest.approx(np.array([[-25e-6]])) and beyond.tolist() == [False]

@@ -52,7 +52,7 @@ def test_pulses(name, data):
     for payload in packed.payloads:
         assert len(payload) + OVERHEAD_BYTES <= geometry.max_frame_bytes
         for section, words in split_sections(payload, 0, wire.PulseSection):
-            listed = expand_cells(words, section.layout, section.target, 0, geometry.rows, geometry.columns)
+            listed = expand_cells(words, section.layout, section.target, geometry.rows, geometry.columns)
             n = len(listed.cell)
             a = listed.code if section.target == Target.AMPLITUDE else np.full(n, section.amplitude_code)
             g = listed.code if section.target == Target.GATE else np.full(n, section.gate_code)
@@ -85,7 +85,7 @@ def test_reads(name, data):
         assert (request.averages, request.sub_averages) == (4, 3)
         before = len(found)
         for section, words in split_sections(payload, offset, wire.ReadSection):
-            listed = expand_cells(words, section.layout, Target.COMMON, 0, geometry.rows, geometry.columns)
+            listed = expand_cells(words, section.layout, Target.COMMON, geometry.rows, geometry.columns)
             found += (listed.cell + section.array * geometry.rows * geometry.columns).tolist()
         assert len(found) - before == count
     assert np.array_equal(cells[packed.order], found)

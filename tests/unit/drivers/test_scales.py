@@ -63,10 +63,12 @@ def test_output_codes():
     assert SCALES.output_max_volts == pytest.approx(0.3)
 
 
-def test_a_spread_is_at_least_one_code_and_at_most_everything():
+def test_a_spread_is_at_least_one_code_and_at_most_the_range():
     assert SCALES.spread_code(0.0, TiaRange.COARSE) == 1
     assert SCALES.spread_code(1e-6, TiaRange.COARSE) == 262
-    assert SCALES.spread_code(1.0, TiaRange.COARSE) == 65535
+    for spread_siemens in (251e-6, -1e-6, np.nan):
+        with pytest.raises(LimitError, match="spread of a steady reading.*allowed 0 to 0.000249996 S"):
+            SCALES.spread_code(spread_siemens, TiaRange.COARSE)
 
 
 def test_the_energy_of_a_pulse_is_limited():

@@ -67,7 +67,8 @@ def snapshot(bench: Bench) -> tuple:
     cells = bench.cells.cell_state
     return (
         bench.ticks, bench.routed, bench.compensation_siemens.tobytes(), bench.limits.tobytes(),
-        bench._dac_words.tobytes(), *(values.tobytes() for values in cells),
+        bench._dac_words.tobytes(), bench._row_mask.tobytes(), bench._column_mask,
+        *(values.tobytes() for values in cells),
     )
 
 

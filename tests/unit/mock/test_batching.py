@@ -72,7 +72,7 @@ class Batched:
                                settle_ticks=60, **count)
             shapes.append((stop - at, bin(columns).count("1")))
             at = stop
-        reply, offset = self.host.done(kind, payload), 4
+        reply, offset = self.host.done(kind, payload), 8
         for n, k in shapes:
             codes = np.frombuffer(reply, "<i2", n * k, offset).reshape(n, k).tolist()
             offset += 2 * n * k

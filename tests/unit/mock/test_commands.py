@@ -1,7 +1,8 @@
 """Commands of the simulated board: tick rules to the tick, and every limit refused whole before anything changes.
 
 Tick rules (firmware/protocol.toml [ticks]): 10 a changed DAC word, 100 settling, the width, 50 recovery; 200 + 160 a
-sample a row read; 10 an input divided by the buses, the settle wait and 160 a sample a solve; 200 + 10 a changed row.
+sample a row read; 10 an input divided by the buses, the settle wait and 160 a sample a solve; 200 + 10 a changed row a
+load of compensation or masks.
 """
 
 import numpy as np
@@ -71,10 +72,71 @@ def test_ticks_of_solves_and_products(board, input_ticks):
     host = opened(board_name=board)
     listed = (0, 1, 5, *[100] * 6)
     solves = solve_section(*listed, row_count=3, solves=2, averages=4, settle_ticks=77)
-    assert host.ticks(Command.SOLVE, solves) == 2 * (input_ticks + 77 + 640)
+    # Three rows go on, once for both solves; the products find them on.
+    assert host.ticks(Command.SOLVE, solves) == (200 + 3 * 10) + 2 * (input_ticks + 77 + 640)
     products = mvm_section(*listed, row_count=3, products=2, averages=4, settle_ticks=77)
     assert host.ticks(Command.MVM, products) == 2 * (input_ticks + 77 + 640)
     assert host.ticks(Command.SOLVE, b"") == 0
+
+
+def test_ticks_of_masks():
+    """A solve of one input takes 10 + 50 + 160; what is beyond that went into masks, and the reply says how much."""
+    host = opened()
+
+    def load_ticks(kind, payload, inputs):
+        solve_ticks = sum(10 * m + 50 + 160 for m in inputs)
+        reply = wire.SolveReply.unpack(host.done(kind, payload))
+        assert reply.elapsed_ticks == solve_ticks + reply.load_ticks
+        return reply.load_ticks
+
+    def solve(*rows, columns=0b1):
+        return solve_section(*rows, *[0] * len(rows), row_count=len(rows), columns=columns)
+
+    def product(*rows, columns=0b1, array=0):
+        return mvm_section(*rows, *[0] * len(rows), row_count=len(rows), columns=columns, array=array)
+
+    # Nothing is on at first: three rows change.
+    assert load_ticks(Command.SOLVE, solve(1, 2, 5), [3]) == 200 + 3 * 10
+    assert load_ticks(Command.SOLVE, solve(1, 2, 5), [3]) == 0
+    # The same rows as a mask over rows 1 to 16 are the same mask.
+    same = solve_section(1, 1, 0b10011, 0, 0, 0, rows=1, row_count=3)
+    assert load_ticks(Command.SOLVE, same, [3]) == 0
+    # Products share the masks, of array A and of array B.
+    assert load_ticks(Command.MVM, product(1, 2, 5) + product(1, 2, 5, array=1), [3, 3]) == 0
+    # Rows 1 and 2 go off, row 7 on.
+    assert load_ticks(Command.MVM, product(5, 7), [2]) == 200 + 3 * 10
+    # Another column mask loads too; no row changes.
+    assert load_ticks(Command.SOLVE, solve(5, 7, columns=0b11), [2]) == 200
+    # Once a section: there (two rows), nothing, and back (two rows and the column mask).
+    sections = solve(5, 8, columns=0b11) + solve(5, 8, columns=0b11) + solve(5, 7)
+    assert load_ticks(Command.SOLVE, sections, [2, 2, 2]) == 2 * (200 + 2 * 10)
+    # Rows that are pulsed and read, compensated or waited for are none of the masks' business.
+    host.done(Command.PULSE, pulse_section(0))
+    host.done(Command.READ, read_request(0))
+    host.done(Command.COMPENSATE, words(0, 9, 1))
+    host.done(Command.WAIT, wire.WaitRequest(10).pack())
+    assert load_ticks(Command.SOLVE, solve(5, 7), [2]) == 0
+
+
+@pytest.mark.parametrize("off", ["safe", "close", "open anew", "dead-man"])
+def test_no_row_is_on_after_grounding(off):
+    host = opened()
+    section = solve_section(3, 4, 0, 0, row_count=2)
+    assert host.ticks(Command.SOLVE, section) == (200 + 2 * 10) + (20 + 50 + 160)
+    if off == "safe":
+        host.ask(Command.SAFE)
+        host.open(resume=1)
+    elif off == "close":
+        host.ask(Command.CLOSE)
+        host.open()
+    elif off == "open anew":
+        host.open()
+    else:
+        host.board.check_dead_man(3.0)
+        host.open(resume=1)
+    assert host.ticks(Command.SOLVE, section) == (200 + 2 * 10) + (20 + 50 + 160)
+    host.open(resume=1)
+    assert host.ticks(Command.SOLVE, section) == 20 + 50 + 160, "going on with an open session changes nothing"
 
 
 def test_ticks_of_loads_and_of_waiting():
@@ -151,7 +213,7 @@ good = pulse_section(0, 1, 2)
         (Command.SOLVE, solve_section(15, 1, 3, 0, 0, rows=1, row_count=2), O, Field.ROW, 0, 16, 0, 15),
         (Command.SOLVE, solve_section(0, 1, 7, 0, 0, rows=1, row_count=2), O, Field.ENTRIES, 0, 3, 2, 2),
         (Command.SOLVE, solve_section(0), B, Field.ENTRIES, 0, 16, 18, 18),
-        (Command.SOLVE, solve_section(0, *[0] * 100, columns=15, solves=100), O, Field.ENTRIES, 0, 830, 0, 502),
+        (Command.SOLVE, solve_section(0, *[0] * 100, columns=15, solves=100), O, Field.ENTRIES, 0, 834, 0, 502),
         # MVM
         (Command.MVM, mvm_section(0, 0) + mvm_section(0, 0, array=2), O, Field.ARRAY, 1, 2, 0, 1),
         (Command.MVM, mvm_section(0, 0, tia_range=2), O, Field.TIA_RANGE, 0, 2, 0, 1),

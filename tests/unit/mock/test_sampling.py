@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwloop.link import protocol as wire
-from hwloop.link.protocol import Command, Polarity
+from hwloop.link.protocol import Command, Constraint, Polarity, SolveFlag
 from hwloop.mock.sampling import ReadChain, sample_reads
 from tests.unit.mock.talking import opened, pulse_section, read_request, solve_section, words
 
@@ -58,8 +58,8 @@ def solve(host, settle_ticks, averages=1):
     reply = host.done(Command.SOLVE, solve_section(
         0, 1, minus, minus, columns=0b11, row_count=2, settle_ticks=settle_ticks, averages=averages
     ))
-    flags = int.from_bytes(reply[8:], "little")
-    return np.frombuffer(reply, "<i2", 2, 4) * (2.56 / 32768 / 8), bool(flags & 1), bool(flags & 2)
+    flags = int.from_bytes(reply[12:], "little")
+    return np.frombuffer(reply, "<i2", 2, 8) * (2.56 / 32768 / 8), bool(flags & 1), bool(flags & 2)
 
 
 def test_a_solve_that_has_settled():
@@ -77,15 +77,37 @@ def test_a_solve_that_is_sampled_too_early_is_flagged():
     assert late == pytest.approx(0.1, abs=5e-4)
     assert late - early == pytest.approx(0.0144 * 0.1 / 4, rel=0.15)
     assert unsettled and not unsettled_later
+    assert not solve(host, 50, averages=1)[2], "one sample differs from nothing"
+    assert solve(host, 50, averages=2)[2]
+
+
+def test_a_loop_that_never_settles_is_flagged_from_two_samples_on():
+    """B has the columns of A exchanged, so that each amplifier drives the other one's column: the loop runs away."""
+    host = opened(preset="ideal")
+    microsiemens = {0: 20, 1: 200, 4: 200, 5: 20}
+    for array, exchanged in ((0, 0), (1, 1)):
+        for cell, value in microsiemens.items():
+            gate_code = round((0.6 + value / 98) / 5 * 65536)
+            host.done(Command.PULSE, pulse_section(
+                cell ^ exchanged, array=array, polarity=Polarity.SET, amplitude_code=15729, gate_code=gate_code
+            ))
+    flags = []
+    for averages in (1, 2, 4):
+        section = solve_section(
+            0, 1, 64000, 64500, columns=0b11, row_count=2, settle_ticks=5000, averages=averages,
+            constraint=Constraint.NONE,
+        )
+        flags.append(host.done(Command.SOLVE, section)[12] & SolveFlag.UNSETTLED)
+    assert flags == [0, SolveFlag.UNSETTLED, SolveFlag.UNSETTLED]
 
 
 def test_an_output_at_its_rail_is_flagged():
     host = programmed()
     minus = (65536 - 13107) & 0xFFFF
     reply = host.done(Command.SOLVE, solve_section(0, 1, minus, 0, columns=0b11, row_count=2, settle_ticks=2000))
-    volts = np.frombuffer(reply, "<i2", 2, 4) * (2.56 / 32768 / 8)
+    volts = np.frombuffer(reply, "<i2", 2, 8) * (2.56 / 32768 / 8)
     assert volts[0] == pytest.approx(wire.SCALE_OUTPUT_MAX_MICROVOLTS * 1e-6, abs=1e-4)
-    assert int.from_bytes(reply[8:], "little") & 1
+    assert int.from_bytes(reply[12:], "little") & 1
 
 
 def test_read_noise_has_the_size_of_the_chain():

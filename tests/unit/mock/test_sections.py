@@ -13,8 +13,8 @@ from hwloop.mock.sections import expand_cells, expand_solve, pack_bits, packed_b
 ROWS, COLUMNS = 16, 4
 
 
-def listed(*words, layout=Layout.CELLS, target=Target.COMMON, common=7):
-    cells = expand_cells(np.array(words, np.uint16), layout, target, common, ROWS, COLUMNS)
+def listed(*words, layout=Layout.CELLS, target=Target.COMMON):
+    cells = expand_cells(np.array(words, np.uint16), layout, target, ROWS, COLUMNS)
     return cells.cell.tolist(), cells.code.tolist(), cells.group.tolist(), cells.groups
 
 
@@ -22,12 +22,12 @@ def listed(*words, layout=Layout.CELLS, target=Target.COMMON, common=7):
     ("words", "layout", "target", "expected"),
     [
         ((), Layout.CELLS, Target.COMMON, ([], [], [], 0)),
-        ((0, 1, 3, 4, 5), Layout.CELLS, Target.COMMON, ([0, 1, 3, 4, 5], [7] * 5, [0, 0, 0, 1, 1], 2)),
+        ((0, 1, 3, 4, 5), Layout.CELLS, Target.COMMON, ([0, 1, 3, 4, 5], [0] * 5, [0, 0, 0, 1, 1], 2)),
         # going back within a row, or naming a cell again, begins another row pulse
-        ((1, 0, 0), Layout.CELLS, Target.COMMON, ([1, 0, 0], [7] * 3, [0, 1, 2], 3)),
+        ((1, 0, 0), Layout.CELLS, Target.COMMON, ([1, 0, 0], [0] * 3, [0, 1, 2], 3)),
         ((0, 9, 1, 9, 2, 8), Layout.CELLS, Target.GATE, ([0, 1, 2], [9, 9, 8], [0, 0, 1], 2)),
         ((0, 9, 1, 8, 2, 7), Layout.CELLS, Target.AMPLITUDE, ([0, 1, 2], [9, 8, 7], [0, 0, 0], 1)),
-        ((2, 0b1010, 0, 0b0001), Layout.ROWS, Target.COMMON, ([9, 11, 0], [7] * 3, [0, 0, 1], 2)),
+        ((2, 0b1010, 0, 0b0001), Layout.ROWS, Target.COMMON, ([9, 11, 0], [0] * 3, [0, 0, 1], 2)),
         ((2, 0b1010, 5, 2, 0b1000, 6), Layout.ROWS, Target.GATE, ([9, 11, 11], [5, 5, 6], [0, 0, 1], 2)),
         ((2, 0b1010, 5, 6), Layout.ROWS, Target.AMPLITUDE, ([9, 11], [5, 6], [0, 0], 1)),
         ((), Layout.ROWS, Target.AMPLITUDE, ([], [], [], 0)),
