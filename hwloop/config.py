@@ -31,8 +31,8 @@ from hwloop.tables import (
 
 DEFAULT_BOARD = "hwloop-128x16"
 RATINGS_BOARD = "hwloop-4096x16"
-# What an application takes where nothing names anything else. A ratings matrix uses little of the range (its columns are
-# scaled by their largest entry), so it is written more closely: 2 % would cost 0.002 of RMSE.
+# What ratings take where nothing names anything else. Their factors use little of the range, since each column is
+# scaled by its largest entry; so they are written more closely: 2 % would cost 0.002 of RMSE.
 RATINGS_DEFAULTS = {"board": {"name": RATINGS_BOARD}, "program": {"tolerance": 0.012}}
 BOARDS = (DEFAULT_BOARD, RATINGS_BOARD, "hwloop-16x4")
 BACKENDS = ("mock", "real")

@@ -58,10 +58,11 @@ def read(
 @click.option("--unit", type=click.Choice(["S", "uS"]), default="S", show_default=True, help="Unit of the entries.")
 @click.option("--strategy", metavar="adaptive|ispva|igvva", help="How to program.")
 @click.option("--tolerance", metavar="FRACTION", help="Accepted deviation, as a fraction of the conductance range.")
+@click.option("--table", type=FILE, metavar="OUT.csv", help="Write the outcome of every cell.")
 @simulated_board
 def program(
     source: Path, arrays: str, row: int, column: int, unit: str, strategy: str | None, tolerance: str | None,
-    state: Path | None, pristine: bool | None,
+    table: Path | None, state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
     """Program and verify the conductances of a matrix file (.npy or .csv); empty or NaN entries are left alone."""
     settings = context.settings(
@@ -73,7 +74,9 @@ def program(
 
     with progress.report() as report:
         output.emit(
-            program_job.program_array(settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit)
+            program_job.program_array(
+                settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit, table=table
+            )
         )
 
 

@@ -13,19 +13,31 @@ from hwloop.config import ProgramConfig, RunSettings
 from hwloop.controller.array_job import ArrayResult
 from hwloop.controller.cells import array_names, check_place
 from hwloop.controller.counters import Counters
+from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
 from hwloop.controller.session import open_session
 from hwloop.errors import DataError, LimitError
 from hwloop.link.protocol import BOARDS
 from hwloop.report import Report
+from hwloop.runlog.publish import publish
 
 SCALES_SIEMENS = {"S": 1.0, "uS": 1e-6}
+# Cells relax after their last pulse; this long after programming they are read once more.
+RELAXATION_SECONDS = 1.0
+# Every chip has a few dead cells: programming misses its goal where a smaller share than this is accepted.
+GOAL_ACCEPTED = 0.98
 
 
 def program_array(
-    settings: RunSettings, report: Report, source: Path, arrays: str, row: int, column: int, unit: str
+    settings: RunSettings, report: Report, source: Path, arrays: str, row: int, column: int, unit: str,
+    table: Path | None = None,
 ) -> ArrayResult | DryRun:
-    """Program and verify a matrix of conductances from (row, column) on; NaN entries are left alone."""
+    """Program and verify a matrix of conductances from (row, column) on; NaN entries are left alone.
+
+    `table` is a new .csv file for the outcome of every cell.
+    """
+    if table is not None:
+        check_target(table, ".csv")
     wanted_siemens = _load(source, unit, settings.rig.program)
     if settings.rig.board.backend == "mock":
         geometry = BOARDS[settings.rig.board.name]
@@ -44,7 +56,12 @@ def program_array(
         usable = chip.map.usable().ravel()[cells]
         with session.clock.running():
             result = chip.program(cells[usable], targets_siemens[usable])
-    return _result(result, int((~usable).sum()), settings.rig.program.tolerance, session.counters())
+            session.board.wait(RELAXATION_SECONDS)
+            relaxed_siemens = chip.read(result.cells).conductance_siemens if len(result.cells) else np.zeros(0)
+    if table is not None:
+        _write_table(table, result, relaxed_siemens, chip.rows, chip.columns)
+    tolerance = settings.rig.program.tolerance
+    return _result(result, relaxed_siemens, int((~usable).sum()), tolerance, session.counters(), table)
 
 
 def _load(source: Path, unit: str, program: ProgramConfig) -> np.ndarray:
@@ -65,16 +82,37 @@ def _load(source: Path, unit: str, program: ProgramConfig) -> np.ndarray:
     return wanted_siemens
 
 
-def _result(result: ProgramResult, masked: int, tolerance: float, counters: Counters) -> ArrayResult:
+def _write_table(table: Path, result: ProgramResult, relaxed_siemens: np.ndarray, rows: int, columns: int) -> None:
+    """One line a cell: where, what was asked, how it ended, and what it read at verify and after relaxation."""
+    array_row, column = np.divmod(result.cells, columns)
+    array, row = np.divmod(array_row, rows)
+    lines = ["array,row,column,target_siemens,outcome,pulses,verified_siemens,relaxed_siemens"]
+    lines += [
+        f"{'AB'[a]},{r},{c},{target:.6e},{_words(outcome)},{pulses},{verified:.6e},{relaxed:.6e}"
+        for a, r, c, target, outcome, pulses, verified, relaxed in zip(
+            array, row, column, result.target_siemens, result.outcome, result.pulses, result.conductance_siemens,
+            relaxed_siemens, strict=True,
+        )
+    ]
+    with publish(table) as file:
+        file.write("\n".join([*lines, ""]).encode())
+
+
+def _result(
+    result: ProgramResult, relaxed_siemens: np.ndarray, masked: int, tolerance: float, counters: Counters,
+    table: Path | None,
+) -> ArrayResult:
     error_siemens = result.error_siemens[result.accepted]
+    relaxed_error_siemens = (relaxed_siemens - result.target_siemens)[result.accepted]
     accepted, total = len(error_siemens), len(result.cells)
     reasons = {
-        outcome.name.lower().replace("_", " "): int((result.outcome == outcome).sum())
+        _words(outcome): int((result.outcome == outcome).sum())
         for outcome in Outcome if outcome > 0
     }
     facts: dict[str, Any] = {
         "cells": total, "accepted": accepted, "given_up": reasons, "masked": masked, "steps": result.steps,
-        "cell_pulses": result.cell_pulses, "error_siemens": _statistics(error_siemens), **counters.document(),
+        "cell_pulses": result.cell_pulses, "error_siemens": _statistics(error_siemens),
+        "relaxed_error_siemens": _statistics(relaxed_error_siemens), "table": table, **counters.document(),
     }
     lines = [
         f"programmed {accepted:,} of {total:,} cells within +-{tolerance * 100:.3g} % of the range, in {result.steps} "
@@ -83,12 +121,21 @@ def _result(result: ProgramResult, masked: int, tolerance: float, counters: Coun
     if accepted:
         lines.append(
             f"error      {error_siemens.mean() * 1e6:+.2f} +- {error_siemens.std() * 1e6:.2f} uS, "
-            f"at most {np.abs(error_siemens).max() * 1e6:.2f} uS"
+            f"at most {np.abs(error_siemens).max() * 1e6:.2f} uS; "
+            f"{relaxed_error_siemens.mean() * 1e6:+.2f} +- {relaxed_error_siemens.std() * 1e6:.2f} uS "
+            f"{RELAXATION_SECONDS:g} s later"
         )
     lines += [f"given up   {count:,} cells: {reason}" for reason, count in reasons.items() if count]
     lines += [f"masked     {masked:,} cells were left alone"] if masked else []
-    missed = f"{total - accepted:,} of {total:,} cells were not brought to their targets" if accepted < total else None
+    lines += [f"table      {table}"] if table else []
+    missed = None
+    if accepted < GOAL_ACCEPTED * total:
+        missed = f"{total - accepted:,} of {total:,} cells were not brought to their targets, more than 2 %"
     return ArrayResult(facts, (*lines, counters.text()), missed)
+
+
+def _words(outcome: int) -> str:
+    return Outcome(outcome).name.lower().replace("_", " ")
 
 
 def _statistics(error_siemens: np.ndarray) -> dict[str, float | None]:
