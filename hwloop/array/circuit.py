@@ -66,47 +66,21 @@ class Circuit:
 
     def places(self, m: int, k: int) -> Banks:
         """Banks for m×k matrices as the chip's map stands; none where the chip cannot hold one."""
-        usable = self.chip.map.usable()
-        banks = place_banks(usable, m, k)
+        banks = place_banks(self.chip.map.usable(), m, k)
         self.totals.banks_available = len(banks)
         self.totals.banks_without_faults = banks_of_faultless_chip(self.chip.rows, self.chip.columns, m, k)
-        self.totals.unused_cells = int(usable.sum()) - 2 * len(banks) * m * k
         return banks
 
     def solve_clean(self, jobs: list[Job], group: Callable[[Job], SolveGroup]) -> list[tuple[Job, np.ndarray]]:
         """Every job with its outputs (q, k) in volts, as they would be at inputs that were not made smaller.
 
-        Raises GoalNotReachedError where repeating flagged solves does not help.
-        """
-        done, left = self.solve_or_leave(jobs, group)
-        if not left:
-            return done
-        raise GoalNotReachedError(
-            f"{sum(len(job.solves) for job in left)} regressions still saturate or do not settle after "
-            f"{self.settings.repeats} repeats; the programmed matrix is too close to rank-deficient: add ridge, "
-            "or lower the rank"
-        )
-
-    def solve_corrections(
-        self, jobs: list[Job], group: Callable[[Job], SolveGroup]
-    ) -> list[tuple[Job, np.ndarray]]:
-        """As `solve_clean`, without those that stay flagged: what they were to correct is as good as it gets."""
-        done, left = self.solve_or_leave(jobs, group)
-        self.totals.corrections_given_up += sum(len(job.solves) for job in left)
-        return done
-
-    def solve_or_leave(
-        self, jobs: list[Job], group: Callable[[Job], SolveGroup]
-    ) -> tuple[list[tuple[Job, np.ndarray]], list[Job]]:
-        """As `solve_clean`, and the jobs that stay flagged.
-
-        Flagged solves are repeated, and only those: saturated ones at 1/2, 1/8, 1/64, … of their inputs, unsettled
-        ones after a longer wait.
+        Flagged solves are repeated, and only those: saturated ones at half their inputs, unsettled ones after a longer
+        wait. Raises GoalNotReachedError where that does not help.
         """
         done: list[tuple[Job, np.ndarray]] = []
-        for repeat in range(self.settings.repeats + 1):
+        for _ in range(self.settings.repeats + 1):
             if not jobs:
-                break
+                return done
             answers = self.board.solve([group(job) for job in jobs])
             again: list[Job] = []
             for job, answer in zip(jobs, answers, strict=True):
@@ -119,16 +93,20 @@ class Circuit:
                     clean = replace(job, solves=job.solves[~flagged])
                     done.append((clean, answer.output_volts[~flagged] / job.shrink))
                 if saturated.any():
-                    # Nobody knows by how much an output is beyond the rail: smaller and smaller steps down.
-                    shrink = job.shrink / 2 ** (repeat + 1)
-                    again.append(replace(job, solves=job.solves[saturated], shrink=shrink))
+                    again.append(replace(job, solves=job.solves[saturated], shrink=job.shrink / 2))
                     self.totals.repeated_saturated += int(saturated.sum())
                 if unsettled.any():
                     wait_seconds = min(3 * job.wait_seconds, LONGEST_WAIT_SECONDS)
                     again.append(replace(job, solves=job.solves[unsettled], wait_seconds=wait_seconds))
                     self.totals.repeated_unsettled += int(unsettled.sum())
             jobs = again
-        return done, jobs
+        if not jobs:
+            return done
+        raise GoalNotReachedError(
+            f"{sum(len(job.solves) for job in jobs)} regressions still saturate or do not settle after "
+            f"{self.settings.repeats} repeats; the programmed matrix is too close to rank-deficient: add ridge, "
+            "or lower the rank"
+        )
 
 
 def nonzero(values: np.ndarray) -> np.ndarray | None:

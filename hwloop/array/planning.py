@@ -62,25 +62,17 @@ def plan_matrices(
     feedback_siemens: np.ndarray, active: np.ndarray,
 ) -> Plan:
     """Plan for n matrices with conductances (n, m, k), the feedback (n, k) that their ridge asks for and the columns
-    (n, k) that may be used; counted in the totals."""
-    active = active & (b_siemens.sum(axis=1) > 0.0)
+    (n, k) that may be used."""
     loops = Loops(a_siemens, b_siemens, row_sum_siemens, circuit.gain_bandwidth_hertz)
-    plan = plan_loops(loops, feedback_siemens, active, circuit.board.scales.feedback_max_siemens)
-    left_out = active & ~plan.active
-    circuit.totals.regularised += int(((plan.feedback_siemens > feedback_siemens) | left_out).any(axis=1).sum())
-    circuit.totals.columns_left_out += int(left_out.sum())
-    return plan
-
-
-def plan_loops(loops: Loops, feedback_siemens: np.ndarray, active: np.ndarray, feedback_max_siemens: float) -> Plan:
-    """Plan for `loops` with the feedback (n, k) that is asked for and the columns (n, k) that may be used."""
-    active = active & (loops.b_siemens.sum(axis=1) > 0.0)
+    active = active & (b_siemens.sum(axis=1) > 0.0)
     feedback = feedback_siemens * active
     rate = loops.rates(np.arange(len(active)), feedback, active)
     slow = np.flatnonzero(active.any(axis=1) & ~(rate >= NEEDED_RATE_PER_SECOND))
     if len(slow):
-        slow = _regularise(loops, slow, feedback, active, rate, feedback_max_siemens)
+        circuit.totals.regularised += len(slow)
+        slow = _regularise(loops, slow, feedback, active, rate, circuit.board.scales.feedback_max_siemens)
     while len(slow):
+        circuit.totals.columns_left_out += len(slow)
         for matrix in slow:
             _leave_column_out(loops, matrix, feedback, active, rate)
         slow = slow[active[slow].any(axis=1) & ~(rate[slow] >= NEEDED_RATE_PER_SECOND)]

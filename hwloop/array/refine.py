@@ -3,10 +3,6 @@
 The circuit solves with matrices that are a few per cent off; a correction by the gradient of the exact problem, on the
 free columns only, takes most of that error away, so a few of them reach what float64 would give. Columns that become
 negative are dropped, blocked ones with a positive gradient added, until the KKT conditions hold.
-
-Along directions that a nearly rank-deficient matrix hardly sees, programming errors may exceed the matrix, and a
-correction has any size and sign. So each goes by the length that leaves the smallest gradient, the best solution so far
-is kept, and a problem whose corrections stay flagged keeps it and is closed.
 """
 
 from __future__ import annotations
@@ -25,7 +21,7 @@ from hwloop.link.protocol import Constraint
 EXPECTED_OVER_DIAGONAL = 5.0    # a correction may be this many times g_j / |X_j|²; a saturated one is repeated smaller
 
 Gradient = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Corrections = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Corrections = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def refine(
@@ -37,8 +33,7 @@ def refine(
 
     `solution` (p, k) ≥ 0 from the circuit; `allowed` (p, k) columns that may be used; `sizes` (p, k) is |X_j||y|, what
     gradients are compared with; `gradient(which (q,), solution (q, k))` is -∂/∂x of the exact problem;
-    `corrections(which, gradient, free)` solves for steps (q, k) that are zero outside `free` columns, and tells (q,)
-    which are solved.
+    `corrections(which, gradient, free)` solves for steps (q, k) that are zero outside `free` columns.
     """
     solution = np.where(allowed, solution, 0.0)
     free = solution > 0.0
@@ -57,22 +52,11 @@ def refine(
         if number == passes or not len(open_problems):
             break
         free[open_problems] |= (slope > tolerance * sizes[open_problems]) & allowed[open_problems]
-        slope = slope * free[open_problems]
-        steps, solved = corrections(open_problems, slope, free[open_problems])
+        moved = solution[open_problems] + corrections(open_problems, slope * free[open_problems], free[open_problems])
         solves += len(open_problems)
-        open_problems, slope, steps = open_problems[solved], slope[solved], steps[solved]
-        change = slope - gradient(open_problems, solution[open_problems] + steps) * free[open_problems]
-        moved = solution[open_problems] + _lengths(slope, change, sizes[open_problems]) * steps
         free[open_problems] &= moved > 0.0
         solution[open_problems] = np.maximum(moved, 0.0)
     return best, solves
-
-
-def _lengths(slope: np.ndarray, change: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """t (q, 1) with the smallest |slope - t·change|, entries compared with their `sizes`, all (q, k)."""
-    weight = np.divide(1.0, sizes**2, out=np.zeros_like(sizes), where=sizes > 0.0)
-    along, square = (weight * slope * change).sum(axis=1), (weight * change**2).sum(axis=1)
-    return np.divide(along, square, out=np.zeros_like(along), where=square > 0.0)[:, None]
 
 
 def bias_corrections(
@@ -88,7 +72,7 @@ def bias_corrections(
     """
     lean_siemens = circuit.maximum_siemens**2 / load.row_sum_siemens
 
-    def corrections(which: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def corrections(which: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
         inverse = inverse_scale[which]
         steps = np.divide(np.abs(gradient), diagonal[which] * inverse, out=np.zeros_like(gradient), where=free)
         bias = lean_siemens * gradient * inverse
@@ -110,10 +94,9 @@ def bias_corrections(
         first = np.zeros(1, np.int64)
         solvable = np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
         jobs = [Job(position, first, plan.wait_seconds[which[position]]) for position in solvable.tolist()]
-        outputs, solved = np.zeros_like(gradient), np.zeros(len(which), bool)
-        for job, output_volts in circuit.solve_corrections(jobs, group):
+        outputs = np.zeros_like(gradient)
+        for job, output_volts in circuit.solve_clean(jobs, group):
             outputs[job.matrix, free[job.matrix]] = output_volts[0] / kappa[job.matrix]
-            solved[job.matrix] = True
-        return outputs * inverse, solved
+        return outputs * inverse
 
     return corrections

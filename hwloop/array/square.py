@@ -8,12 +8,10 @@ condition number says, so the solution is refined: digital residual c - Q x, ana
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from hwloop.array.circuit import Circuit, Job, nonzero
-from hwloop.array.loading import Load, load_banks
+from hwloop.array.loading import load_banks
 from hwloop.array.placement import Banks
 from hwloop.array.planning import plan_matrices
 from hwloop.array.ranging import largest_coefficients
@@ -68,6 +66,7 @@ class LoadedSystems:
         self.plan = plan_matrices(
             circuit, load.a_siemens, load.b_siemens, load.row_sum_siemens, np.zeros((n, k)), live
         )
+        self._offset_bias = circuit.auto_zero.bias_amps(load, self.plan.feedback_siemens, self.plan.active)
         self._order = np.argsort(load.banks.rows, axis=1)
         # Row voltage a unit of right side, at one volt of output a unit of solution.
         self._row_volts = circuit.maximum_siemens / (largest * circuit.board.scales.input_siemens)
@@ -76,71 +75,49 @@ class LoadedSystems:
         """x (n, k, r) for right sides (n, k, r); zero where a system is not written."""
         n, k, r = right_sides.shape
         system, flat = np.repeat(np.arange(n), r), right_sides.transpose(0, 2, 1).reshape(n * r, k)
-        circuit, settings, active = self.circuit, self.circuit.settings, self.plan.active[system]
+        settings, active = self.circuit.settings, self.plan.active[system]
         bounds = largest_coefficients(np.einsum("njj->nj", self.q)[system], flat)
-        columns = active & (bounds > 0.0)[:, None]
-        solution, _ = self._run(system, flat, columns, bounds, settings.constraint, circuit.solve_clean)
+        solution = self._run(system, flat, active & (bounds > 0.0)[:, None], bounds, settings.constraint)
 
         def gradient(which: np.ndarray, solution: np.ndarray) -> np.ndarray:
             return flat[which] - np.einsum("pjl,pl->pj", self.q[system[which]], solution)
 
-        def corrections(
-            which: np.ndarray, gradient: np.ndarray, free: np.ndarray
-        ) -> tuple[np.ndarray, np.ndarray]:
+        def corrections(which: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
             expected = EXPECTED_OVER_DIAGONAL * np.abs(gradient).max(axis=1)
-            return self._run(system[which], gradient, free, expected, Constraint.NONE, circuit.solve_corrections)
+            return self._run(system[which], gradient, free, expected, Constraint.NONE)
 
         sizes = np.repeat(np.abs(flat).max(axis=1)[:, None], k, axis=1)
         solution, solves = refine(
             np.maximum(solution, 0.0), active, sizes, gradient, corrections,
             max(settings.refinement_passes, LEAST_PASSES), max(settings.refinement_tolerance, RESIDUAL_TOLERANCE),
         )
-        circuit.totals.refinement_solves += solves
+        self.circuit.totals.refinement_solves += solves
         return solution.reshape(n, r, k).transpose(0, 2, 1)
 
     def _run(
-        self, system: np.ndarray, right_sides: np.ndarray, columns: np.ndarray, expected: np.ndarray, constraint: int,
-        solve: Callable[[list[Job], Callable[[Job], SolveGroup]], list[tuple[Job, np.ndarray]]],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """x (p, k) of right sides (p, k) of systems (p,) on `columns` (p, k) and their rows, x being about `expected`
-        (p,); and which of them are solved (p,).
-
-        Part of a stable system may be an unstable loop, so every part has its own plan.
-        """
-        circuit = self.circuit
-        part = self._part(system, columns)
-        loops = Loops(part.a_siemens, part.b_siemens, part.row_sum_siemens, circuit.gain_bandwidth_hertz)
-        plan = plan_loops(loops, np.zeros(columns.shape), columns, circuit.board.scales.feedback_max_siemens)
-        offset_bias = circuit.auto_zero.bias_amps(part, plan.feedback_siemens, plan.active)
-        needed_volts = np.abs(right_sides * plan.active).max(axis=1) * self._row_volts[system]
+        self, system: np.ndarray, right_sides: np.ndarray, active: np.ndarray, expected: np.ndarray, constraint: int
+    ) -> np.ndarray:
+        """x (p, k) of right sides (p, k) of systems (p,) on `active` columns (p, k), x being about `expected` (p,)."""
+        circuit, banks, order = self.circuit, self.load.banks, self._order
+        needed_volts = np.abs(right_sides).max(axis=1) * self._row_volts[system]
         with np.errstate(divide="ignore"):
             kappa = np.minimum(circuit.aim_volts / expected, circuit.board.scales.input_max_volts / needed_volts)
         kappa = np.where(np.isfinite(kappa), kappa, 0.0)
 
         def group(job: Job) -> SolveGroup:
             problem, own = job.matrix, system[job.matrix]
-            on = plan.active[problem]
-            rows = self._order[own][on[self._order[own]]]
+            on, rows = active[problem], order[own]
             volts_a_unit = -kappa[problem] * job.shrink * self._row_volts[own]
             return SolveGroup(
-                part.banks.rows[problem, rows], part.banks.columns[problem, on],
-                volts_a_unit * right_sides[None, problem, rows], job.wait_seconds, circuit.settings.averages,
-                constraint, nonzero(plan.feedback_siemens[problem, on]), nonzero(offset_bias[problem, on]),
+                banks.rows[own, rows], banks.columns[own, on], volts_a_unit * right_sides[None, problem, rows],
+                job.wait_seconds, circuit.settings.averages, constraint,
+                nonzero(self.plan.feedback_siemens[own, on]), nonzero(self._offset_bias[own, on]),
             )
 
         first = np.zeros(1, np.int64)
-        solvable = np.flatnonzero(plan.active.any(axis=1) & (kappa > 0.0))
-        jobs = [Job(problem, first, plan.wait_seconds[problem]) for problem in solvable.tolist()]
-        solution, solved = np.zeros_like(right_sides), np.zeros(len(system), bool)
-        for job, output_volts in solve(jobs, group):
-            solution[job.matrix, plan.active[job.matrix]] = output_volts[0] / kappa[job.matrix]
-            solved[job.matrix] = True
-        return solution, solved
-
-    def _part(self, system: np.ndarray, columns: np.ndarray) -> Load:
-        """The systems (p,) with none but `columns` (p, k) and the rows that belong to them."""
-        load, rows = self.load, columns[:, :, None]
-        return Load(
-            Banks(load.banks.rows[system], load.banks.columns[system]), load.written[system],
-            load.a_siemens[system] * rows, load.b_siemens[system] * rows, load.row_sum_siemens,
-        )
+        solvable = np.flatnonzero(active.any(axis=1) & (kappa > 0.0))
+        jobs = [Job(problem, first, self.plan.wait_seconds[system[problem]]) for problem in solvable.tolist()]
+        solution = np.zeros_like(right_sides)
+        for job, output_volts in circuit.solve_clean(jobs, group):
+            solution[job.matrix, active[job.matrix]] = output_volts[0] / kappa[job.matrix]
+        return solution
