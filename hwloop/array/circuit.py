@@ -74,13 +74,27 @@ class Circuit:
     def solve_clean(self, jobs: list[Job], group: Callable[[Job], SolveGroup]) -> list[tuple[Job, np.ndarray]]:
         """Every job with its outputs (q, k) in volts, as they would be at inputs that were not made smaller.
 
-        Flagged solves are repeated, and only those: saturated ones at half their inputs, unsettled ones after a longer
-        wait. Raises GoalNotReachedError where that does not help.
+        Flagged solves are repeated, and only those. Raises GoalNotReachedError where that does not help.
+        """
+        done, flagged = self.solve_what_settles(jobs, group)
+        if flagged:
+            raise GoalNotReachedError(
+                f"{flagged} regressions still saturate or do not settle after {self.settings.repeats} repeats; the "
+                "programmed matrix is too close to rank-deficient: add ridge, or lower the rank"
+            )
+        return done
+
+    def solve_what_settles(
+        self, jobs: list[Job], group: Callable[[Job], SolveGroup]
+    ) -> tuple[list[tuple[Job, np.ndarray]], int]:
+        """As `solve_clean`, without what stays flagged, and how many solves that are.
+
+        Saturated solves are repeated at a quarter of their inputs, unsettled ones after a longer wait.
         """
         done: list[tuple[Job, np.ndarray]] = []
         for _ in range(self.settings.repeats + 1):
             if not jobs:
-                return done
+                break
             answers = self.board.solve([group(job) for job in jobs])
             again: list[Job] = []
             for job, answer in zip(jobs, answers, strict=True):
@@ -93,20 +107,14 @@ class Circuit:
                     clean = replace(job, solves=job.solves[~flagged])
                     done.append((clean, answer.output_volts[~flagged] / job.shrink))
                 if saturated.any():
-                    again.append(replace(job, solves=job.solves[saturated], shrink=job.shrink / 2))
+                    again.append(replace(job, solves=job.solves[saturated], shrink=job.shrink / 4))
                     self.totals.repeated_saturated += int(saturated.sum())
                 if unsettled.any():
                     wait_seconds = min(3 * job.wait_seconds, LONGEST_WAIT_SECONDS)
                     again.append(replace(job, solves=job.solves[unsettled], wait_seconds=wait_seconds))
                     self.totals.repeated_unsettled += int(unsettled.sum())
             jobs = again
-        if not jobs:
-            return done
-        raise GoalNotReachedError(
-            f"{sum(len(job.solves) for job in jobs)} regressions still saturate or do not settle after "
-            f"{self.settings.repeats} repeats; the programmed matrix is too close to rank-deficient: add ridge, "
-            "or lower the rank"
-        )
+        return done, sum(len(job.solves) for job in jobs)
 
 
 def nonzero(values: np.ndarray) -> np.ndarray | None:

@@ -33,7 +33,8 @@ def refine(
 
     `solution` (p, k) ≥ 0 from the circuit; `allowed` (p, k) columns that may be used; `sizes` (p, k) is |X_j||y|, what
     gradients are compared with; `gradient(which (q,), solution (q, k))` is -∂/∂x of the exact problem;
-    `corrections(which, gradient, free)` solves for steps (q, k) that are zero outside `free` columns.
+    `corrections(which, gradient, free)` solves for steps (q, k) that are zero outside `free` columns, and throughout
+    where the circuit gave none: such a problem stays at the best solution that it had.
     """
     solution = np.where(allowed, solution, 0.0)
     free = solution > 0.0
@@ -52,8 +53,11 @@ def refine(
         if number == passes or not len(open_problems):
             break
         free[open_problems] |= (slope > tolerance * sizes[open_problems]) & allowed[open_problems]
-        moved = solution[open_problems] + corrections(open_problems, slope * free[open_problems], free[open_problems])
+        steps = corrections(open_problems, slope * free[open_problems], free[open_problems])
         solves += len(open_problems)
+        stepped = steps.any(axis=1)
+        open_problems, steps = open_problems[stepped], steps[stepped]
+        moved = solution[open_problems] + steps
         free[open_problems] &= moved > 0.0
         solution[open_problems] = np.maximum(moved, 0.0)
     return best, solves
@@ -95,7 +99,9 @@ def bias_corrections(
         solvable = np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
         jobs = [Job(position, first, plan.wait_seconds[which[position]]) for position in solvable.tolist()]
         outputs = np.zeros_like(gradient)
-        for job, output_volts in circuit.solve_clean(jobs, group):
+        done, flagged = circuit.solve_what_settles(jobs, group)
+        circuit.totals.corrections_given_up += flagged
+        for job, output_volts in done:
             outputs[job.matrix, free[job.matrix]] = output_volts[0] / kappa[job.matrix]
         return outputs * inverse
 

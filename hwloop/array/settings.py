@@ -32,7 +32,8 @@ class SolverTotals:
     `rounds` loads of the chip; `banks_available` places for the matrices solved last, as the map of bad cells stands,
     and `banks_without_faults` what a faultless chip would have; `matrices_placed_again` whole, `rows_moved` of large
     ones; `repeated_…` solves that were flagged; `regularised` matrices with extra feedback, `columns_left_out` of
-    nearly rank-deficient ones; `tall` matrices that went in row tiles; `refinement_solves` corrections.
+    nearly rank-deficient ones; `tall` matrices that went in row tiles; `refinement_solves` corrections, and
+    `corrections_given_up` those that stayed flagged.
     """
 
     rounds: int = 0
@@ -46,3 +47,4 @@ class SolverTotals:
     columns_left_out: int = 0
     tall: int = 0
     refinement_solves: int = 0
+    corrections_given_up: int = 0

@@ -118,6 +118,12 @@ class LoadedSystems:
         solvable = np.flatnonzero(active.any(axis=1) & (kappa > 0.0))
         jobs = [Job(problem, first, self.plan.wait_seconds[system[problem]]) for problem in solvable.tolist()]
         solution = np.zeros_like(right_sides)
-        for job, output_volts in circuit.solve_clean(jobs, group):
+        # A correction may fail: refinement keeps what it has then. The first solution may not.
+        if constraint == Constraint.NONE:
+            done, flagged = circuit.solve_what_settles(jobs, group)
+            circuit.totals.corrections_given_up += flagged
+        else:
+            done = circuit.solve_clean(jobs, group)
+        for job, output_volts in done:
             solution[job.matrix, active[job.matrix]] = output_volts[0] / kappa[job.matrix]
         return solution
