@@ -99,10 +99,11 @@ class LoadedMatrices:
         bounds = largest_coefficients(np.where(self.scale > 0.0, norms, 0.0)[:, None, :], moments)
         largest = np.abs(targets).max(axis=1)
         if not self.l1:
-            return input_gain(circuit, bounds, largest), np.zeros_like(self.scale)
+            return input_gain(circuit, bounds, largest, self.load.row_sum_siemens), np.zeros_like(self.scale)
         full_bias = circuit.maximum_siemens * circuit.board.scales.input_siemens * self.l1 / self.load.row_sum_siemens
         bias = full_bias * self._inverse_scale
-        beta = input_gain(circuit, bounds.max(axis=1), largest.max(axis=1), bias.max(axis=1))
+        row_sum_siemens = self.load.row_sum_siemens
+        beta = input_gain(circuit, bounds.max(axis=1), largest.max(axis=1), row_sum_siemens, bias.max(axis=1))
         return np.where(bounds > 0.0, beta[:, None], 0.0), bias * beta[:, None]
 
     def _refined(self, coefficients: np.ndarray, targets: np.ndarray) -> np.ndarray:

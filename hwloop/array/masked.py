@@ -87,7 +87,9 @@ class LoadedMasked:
         norms = seen.sum_rows(self.scaled**2) + seen.ridge[:, None] * self.inverse_scale**2
         moments = seen.sum_entries(self.scaled[seen.indices] * seen.values[:, None]) - l1 * self.inverse_scale
         bounds = largest_coefficients(np.where(self.scale > 0.0, norms, 0.0), moments)
-        return input_gain(self.circuit, bounds, seen.largest(), l1_bias_amps.max())
+        return input_gain(
+            self.circuit, bounds, seen.largest(), self.load.row_sum_siemens, l1_bias_amps.max()
+        )
 
     def _outputs(
         self, seen: Observations, plan: Plan, beta: np.ndarray, offset_bias_amps: np.ndarray, l1_bias_amps: np.ndarray

@@ -13,6 +13,7 @@ import numpy as np
 from hwloop.array.circuit import Circuit
 from hwloop.array.mapping import scale_columns, widen_scales
 
+DISTURB_VOLTS = 0.3             # across a cell in compute mode: more would disturb what is stored (design notes, section 2)
 BIAS_SHARE = 0.9                # of the bias range, for the l1 penalty: the offsets need a little as well
 FEEDBACK_MARGIN = 1.02          # a ridge is mapped to this much less than the feedback ladder has
 COMPENSATION_SHARE = 0.98       # of the compensation ladder that a ridge may ask for
@@ -41,13 +42,20 @@ def largest_coefficients(norms: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 
 def input_gain(
-    circuit: Circuit, bounds: np.ndarray, largest: np.ndarray, bias_amps: np.ndarray | float = 0.0
+    circuit: Circuit, bounds: np.ndarray, largest: np.ndarray, row_sum_siemens: float,
+    bias_amps: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """β (…) for coefficients up to `bounds` and right sides up to `largest` (…); `bias_amps` (…) is the largest bias
-    at β = 1. 0 where the solution is zero and nothing has to be solved."""
+    """β (…) for coefficients up to `bounds` and right sides up to `largest` (…); `row_sum_siemens` is S of the load,
+    `bias_amps` (…) the largest bias at β = 1. 0 where the solution is zero and nothing has to be solved.
+
+    No cell sees more than DISTURB_VOLTS: a row node that only its input pulls goes to G_in·u/S, away from the outputs.
+    """
     scales = circuit.board.scales
     with np.errstate(divide="ignore"):
         by_output = circuit.aim_volts * circuit.maximum_siemens / (scales.input_siemens * bounds)
         by_input = scales.input_max_volts / largest
         by_bias = BIAS_SHARE * circuit.bias_max_amps / np.asarray(bias_amps)
-    return np.where(bounds > 0.0, np.minimum(np.minimum(by_output, by_input), by_bias), 0.0)
+        volts_a_gain = scales.input_siemens * (bounds / circuit.maximum_siemens + largest / row_sum_siemens)
+        by_cells = DISTURB_VOLTS / volts_a_gain
+    smallest = np.minimum(np.minimum(by_output, by_input), np.minimum(by_bias, by_cells))
+    return np.where(bounds > 0.0, smallest, 0.0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from hwloop.anls import factorize
 from hwloop.anls.exact import exact_half_step
 from hwloop.anls.regression import DenseRegression, MaskedRegression, SparseRegression
 from hwloop.array.circuit import Circuit
@@ -120,3 +121,16 @@ def test_one_big_array_and_tiles_agree_within_the_noise(open_rig):
     at_once, in_tiles = big.solve_dense(design, targets), small.solve_dense(design, targets)
     assert big.totals.tall == 0 and small.totals.tall == 1
     assert _deviation(in_tiles, at_once) < 0.04
+
+
+@pytest.mark.parametrize(("serial", "rank"), [(1, 8), (2, 8), (4, 8), (5, 8), (1, 16)])
+def test_nearly_singular_systems_end_near_float64_on_any_chip(open_rig, serial, rank):
+    """Gram matrices of ANLS are ill-conditioned: corrections may fail, the half-step may not."""
+    rng = np.random.default_rng(serial)
+    data = rng.random((200, rank)) @ rng.random((rank, 48)) + 0.05 * rng.random((200, 48))
+    solver = open_rig(array_serial=serial).solver()
+    found = factorize(
+        data, rank, iterations=3, solver=lambda r: solver.solve_dense(r.design, r.targets, r.ridge, r.l1)
+    )
+    assert solver.totals.tall == 3
+    assert found.residual[-1] <= factorize(data, rank, iterations=3).residual[-1] + 0.02
