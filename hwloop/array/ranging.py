@@ -13,7 +13,7 @@ import numpy as np
 from hwloop.array.circuit import Circuit
 from hwloop.array.mapping import scale_columns, widen_scales
 
-DISTURB_VOLTS = 0.3             # across a cell in compute mode: more would disturb what is stored (design notes, section 2)
+DISTURB_VOLTS = 0.3             # across a cell in compute mode: more would disturb it (design notes, section 2)
 BIAS_SHARE = 0.9                # of the bias range, for the l1 penalty: the offsets need a little as well
 FEEDBACK_MARGIN = 1.02          # a ridge is mapped to this much less than the feedback ladder has
 COMPENSATION_SHARE = 0.98       # of the compensation ladder that a ridge may ask for

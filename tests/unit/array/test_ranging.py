@@ -41,7 +41,8 @@ def test_largest_output_reaches_its_aim(circuit):
 
 
 def test_inputs_and_bias_stay_within_their_converters(circuit):
-    assert input_gain(circuit, np.array([1e-9]), np.array([5.0]), ROW_SUM_SIEMENS)[0] == circuit.board.scales.input_max_volts / 5.0
+    highest_volts = circuit.board.scales.input_max_volts
+    assert input_gain(circuit, np.array([1e-9]), np.array([5.0]), ROW_SUM_SIEMENS)[0] == highest_volts / 5.0
     assert input_gain(circuit, np.array([1e-9]), np.array([1e-9]), 1.0, np.array([1.0]))[0] < circuit.bias_max_amps
 
 
