@@ -66,7 +66,9 @@ class Circuit:
 
     def places(self, m: int, k: int) -> Banks:
         """Banks for m×k matrices as the chip's map stands; none where the chip cannot hold one."""
-        banks = place_banks(self.chip.map.usable(), m, k)
+        usable = self.chip.map.usable()
+        banks = place_banks(usable, m, k)
+        self.totals.unused_cells = int(usable.sum()) - 2 * len(banks) * m * k
         self.totals.banks_available = len(banks)
         self.totals.banks_without_faults = banks_of_faultless_chip(self.chip.rows, self.chip.columns, m, k)
         return banks

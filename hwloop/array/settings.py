@@ -30,7 +30,8 @@ class SolverTotals:
     """What happened besides solving, summed over a session.
 
     `rounds` loads of the chip; `banks_available` places for the matrices solved last, as the map of bad cells stands,
-    and `banks_without_faults` what a faultless chip would have; `matrices_placed_again` whole, `rows_moved` of large
+    `banks_without_faults` what a faultless chip would have, and `unused_cells` good cells of both arrays in none of
+    these places, because of bad neighbours or remainders; `matrices_placed_again` whole, `rows_moved` of large
     ones; `repeated_…` solves that were flagged; `regularised` matrices with extra feedback, `columns_left_out` of
     nearly rank-deficient ones; `tall` matrices that went in row tiles; `refinement_solves` corrections, and
     `corrections_given_up` those that stayed flagged.
@@ -39,6 +40,7 @@ class SolverTotals:
     rounds: int = 0
     banks_available: int = 0
     banks_without_faults: int = 0
+    unused_cells: int = 0
     matrices_placed_again: int = 0
     rows_moved: int = 0
     repeated_saturated: int = 0
