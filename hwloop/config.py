@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 
 from hwloop.errors import UsageError
+from hwloop.plugins import BOARDS as BOARD_PLUGINS
+from hwloop.plugins import PROGRAMMERS, SOLVERS
 from hwloop.tables import (
     Source,
     choice,
@@ -20,6 +22,7 @@ from hwloop.tables import (
     integer,
     keys_of,
     number,
+    plug_in,
     quantity,
     read_toml,
     record_from,
@@ -52,7 +55,7 @@ _OTHER_VARIABLES = (RIG_VARIABLE, SEED_VARIABLE, "HWLOOP_DATA", "HWLOOP_CI")
 def _backend(value: object, where: str) -> str:
     if value in ("host", "emulated"):
         raise UsageError(f"{where} is {value!r}: there is no C firmware here to run on; allowed {', '.join(BACKENDS)}")
-    return choice(None, *BACKENDS).metadata["check"](value, where)
+    return plug_in("mock", BOARD_PLUGINS, *BACKENDS).metadata["check"](value, where)
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class ProgramConfig:
     to `hrs_limit`. A READ has three sub-averages of `averages` samples each.
     """
 
-    strategy: str = choice("adaptive", "adaptive", "ispva", "igvva")
+    strategy: str = plug_in("adaptive", PROGRAMMERS, "adaptive", "ispva", "igvva")
     tolerance: float = number(0.02, 0.0005, 0.5)
     averages: int = integer(1, 1, 1000)
     max_steps: int = integer(16, 1, 1000)
@@ -122,6 +125,7 @@ class SolverConfig:
     `shadow` acts.
     """
 
+    method: str = plug_in("ginv", SOLVERS, "ginv")
     constraint: str = choice("rail", "rail", "rectifier")
     averages: int = integer(4, 2, 1000)
     auto_zero: bool = switch(True)
@@ -224,10 +228,10 @@ def _refuse_contradictions(config: RigConfig) -> None:
     board, program = config.board, config.program
     if board.backend == "real" and board.port is None:
         raise UsageError(f'rig {config.name}: backend is real, so [board] port is needed, such as "/dev/ttyACM0"')
-    if board.backend == "real" and (board.state or board.pristine):
-        raise UsageError(f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is real")
-    if board.backend == "real" and config.environment != EnvironmentConfig():
-        raise UsageError(f"rig {config.name}: [environment] belongs to a simulated board, backend is real")
+    if board.backend != "mock" and (board.state or board.pristine):
+        raise UsageError(f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is {board.backend}")
+    if board.backend != "mock" and config.environment != EnvironmentConfig():
+        raise UsageError(f"rig {config.name}: [environment] belongs to a simulated board, backend is {board.backend}")
     if not program.conductance_min_siemens < program.conductance_max_siemens:
         raise UsageError(
             f"rig {config.name}: [program] conductance_min is {program.conductance_min_siemens:.3g} S, "

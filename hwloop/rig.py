@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwloop.config import RunSettings
+from hwloop import plugins
+from hwloop.config import BoardConfig, RunSettings
 from hwloop.drivers.board import Board
 from hwloop.errors import CalibrationError, DeviceError, LinkError, UsageError
 from hwloop.holders import MOCK_KEY, port_key
@@ -111,6 +112,8 @@ def holder_key(settings: RunSettings) -> tuple[str, bool]:
     board = settings.rig.board
     if board.backend == "real":
         return port_key(board.port), True
+    if board.backend != "mock":
+        return f"{board.backend}:{board.port or ''}", True
     return (f"state:{os.path.realpath(board.state)}", True) if board.state else (MOCK_KEY, False)
 
 
@@ -137,7 +140,7 @@ def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lamb
     """
     config = settings.rig.board
     mock = MockProcess(bench_config(settings)) if config.backend == "mock" else None
-    transport = mock.transport if mock else open_transport(config.port, config.baud_rate)
+    transport = mock.transport if mock else _transport(config)
     board: Board | None = None
     try:
         link = Link(transport, MOCK_START_SECONDS if mock else config.reply_timeout_seconds, config.retries)
@@ -157,6 +160,13 @@ def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lamb
         transport.close()
         if mock:
             mock.close()
+
+
+def _transport(config: BoardConfig) -> Transport:
+    """The way to a board that is not simulated here: a port, or what a plug-in connects to."""
+    if config.backend == "real":
+        return open_transport(config.port, config.baud_rate)
+    return plugins.load(plugins.BOARDS, config.backend)(config)
 
 
 def _check_identity(settings: RunSettings, board: Board) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hwloop import plugins
 from hwloop.errors import UsageError
 from hwloop.units import parse_quantity
 
@@ -55,6 +56,19 @@ def choice(default: str | None, *allowed: str) -> Any:
     """A field that is one of `allowed`."""
 
     def check(value: object, where: str) -> str:
+        if value not in allowed:
+            raise UsageError(f"{where} is {value!r}: allowed {', '.join(allowed)}{_suggestion(value, allowed)}")
+        return str(value)
+
+    return _field(default, check)
+
+
+def plug_in(default: str, group: str, *built_in: str) -> Any:
+    """A field that is one of `built_in`, or the name of a plug-in of `group` (see hwloop.plugins)."""
+
+    def check(value: object, where: str) -> str:
+        # Installed packages are looked through only where something else than what is built in is asked for.
+        allowed = built_in if value in built_in else (*built_in, *plugins.names(group))
         if value not in allowed:
             raise UsageError(f"{where} is {value!r}: allowed {', '.join(allowed)}{_suggestion(value, allowed)}")
         return str(value)

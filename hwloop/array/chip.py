@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
+from hwloop import plugins
 from hwloop.array.cellmap import CellMap
 from hwloop.array.mapping import ConductanceRange
 from hwloop.array.program import adaptive, igvva, ispva
 from hwloop.array.program.common import Outcome, ProgramResult, Verify
 from hwloop.drivers.cells import CellPulses, CellReads
 
-STRATEGIES = ("adaptive", "ispva", "igvva")
 # A cell that moves but misses its target this often, and in this share of all rounds, is not used any more.
 FAILURES_UNTIL_BAD, FAILING_SHARE = 3, 0.2
 # A cell that does not respond and stands this many tolerances from its target is dead.
@@ -74,6 +75,23 @@ class ProgramSettings:
         )
 
 
+Programmer = Callable[[BoardPort, np.ndarray, np.ndarray], ProgramResult]
+
+
+def new_programmer(size: int, settings: ProgramSettings) -> Programmer:
+    """The write-verify strategy that `settings` name, for the `size` cells of one chip: what it learns, it keeps."""
+    verify = settings.verify()
+    match settings.strategy:
+        case "adaptive":
+            own = adaptive.settings_for(verify, settings.max_steps)
+            return partial(adaptive.program, settings=own, model=adaptive.new_model(size, own))
+        case "ispva":
+            return partial(ispva.program, settings=ispva.IspvaSettings(verify=verify))
+        case "igvva":
+            return partial(igvva.program, settings=igvva.IgvvaSettings(verify=verify))
+    return plugins.load(plugins.PROGRAMMERS, settings.strategy)(size, settings)
+
+
 @dataclass
 class ProgramTotals:
     """What programming cost since the session began."""
@@ -98,8 +116,7 @@ class Chip:
         self.totals = ProgramTotals()
         self.on_programmed: Callable[[ProgramResult], None] = lambda result: None
         self._failures, self._attempts = np.zeros(self.size, np.int64), np.zeros(self.size, np.int64)
-        self._adaptive = adaptive.settings_for(settings.verify(), settings.max_steps)
-        self._model = adaptive.new_model(self.size, self._adaptive)
+        self._program = new_programmer(self.size, settings)
 
     def read(self, cells: np.ndarray, averages: int = 12) -> CellReads:
         """Read cells (n,), averaging `averages` samples, and remember what they read."""
@@ -128,14 +145,7 @@ class Chip:
 
         Raises LimitError for targets out of range and UnformedError on an unformed array, before a cell is worn out.
         """
-        if self.settings.strategy == "adaptive":
-            result = adaptive.program(self.board, cells, target_siemens, self._adaptive, self._model)
-        elif self.settings.strategy == "ispva":
-            settings = ispva.IspvaSettings(verify=self.settings.verify())
-            result = ispva.program(self.board, cells, target_siemens, settings)
-        else:
-            settings = igvva.IgvvaSettings(verify=self.settings.verify())
-            result = igvva.program(self.board, cells, target_siemens, settings)
+        result = self._program(self.board, cells, target_siemens)
         self.conductance_siemens[cells] = result.conductance_siemens
         self.totals = dataclasses.replace(
             self.totals, rounds=self.totals.rounds + 1, steps=self.totals.steps + result.steps,

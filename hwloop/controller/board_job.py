@@ -145,4 +145,4 @@ def board_safe(settings: RunSettings, report: Report) -> BoardSafe | DryRun:
 
 def _where(settings: RunSettings) -> str:
     board = settings.rig.board
-    return board.port if board.backend == "real" else f"simulated board {board.name}"
+    return f"simulated board {board.name}" if board.backend == "mock" else board.port or board.backend

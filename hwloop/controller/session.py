@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwloop import config, holders, rig, signals
+from hwloop import config, holders, plugins, rig, signals
+from hwloop.anls import HalfStep
 from hwloop.array import settling
 from hwloop.array.cellmap import CellMap
 from hwloop.array.chip import Chip, ProgramSettings
@@ -54,8 +55,10 @@ class Session:
         """Raises UsageError where the board cannot take a matrix of m rows and `rank` columns, even in row tiles."""
         check_fit(m, rank, self.board.rows, self.board.columns)
 
-    def half_step(self) -> AnalogHalfStep:
-        """The circuit as a half-step solver; its progress is reported."""
+    def half_step(self) -> HalfStep:
+        """The rig's half-step solver: the GINV circuit, its progress reported, or a plug-in."""
+        if self.settings.rig.solver.method != "ginv":
+            return plugins.load(plugins.SOLVERS, self.settings.rig.solver.method)(self)
         self.solver.on_round = lambda done, total: self.report.step("matrices of this half-step", done, total)
         return AnalogHalfStep(self.solver, self.settings.rig.solver, self.clock, self.report)
 
