@@ -229,7 +229,9 @@ def _refuse_contradictions(config: RigConfig) -> None:
     if board.backend == "real" and board.port is None:
         raise UsageError(f'rig {config.name}: backend is real, so [board] port is needed, such as "/dev/ttyACM0"')
     if board.backend != "mock" and (board.state or board.pristine):
-        raise UsageError(f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is {board.backend}")
+        raise UsageError(
+            f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is {board.backend}"
+        )
     if board.backend != "mock" and config.environment != EnvironmentConfig():
         raise UsageError(f"rig {config.name}: [environment] belongs to a simulated board, backend is {board.backend}")
     if not program.conductance_min_siemens < program.conductance_max_siemens:
