@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-WIRE_HASH = 0xCD435FAA
+WIRE_HASH = 0xB9B6463D
 WIRE_REVISION = 1
 TICK_HERTZ = 10000000
 MAX_COLUMNS = 16
@@ -29,6 +29,7 @@ SCALE_FEEDBACK_FULL_SCALE_NANOSIEMENS = 205000
 SCALE_BIAS_FULL_SCALE_NANOAMPS = 50000
 SCALE_GAIN_BANDWIDTH_HERTZ = 10000000
 SCALE_UNSETTLED_CODE = 24
+SCALE_SATURATED_CODE = 30400
 
 LIMIT_AMPLITUDE_CODE = 32768
 LIMIT_FORM_CODE = 43254
@@ -40,6 +41,7 @@ LIMIT_SAMPLES = 4096
 LIMIT_FEEDBACK_CODE = 4095
 LIMIT_BIAS_CODE = 2047
 LIMIT_COMPENSATION_CODE = 1023
+LIMIT_TEMPERATURE_CENTICELSIUS = 8500
 LIMIT_FORMING_ATTEMPTS = 5
 LIMIT_CYCLES = 1000000
 LIMIT_CYCLES_WARNING = 100000
@@ -125,6 +127,7 @@ class Field(IntEnum):
     TARGET = 20
     ENTRIES = 21
     ARRAY = 22
+    TEMPERATURE = 23
 
 
 class SolveFlag(IntEnum):
@@ -205,6 +208,7 @@ class SafeReason(IntEnum):
     WIRE_MISMATCH = 4
     FAULT = 5
     WATCHDOG = 6
+    TEMPERATURE = 7
 
 
 class ResetCause(IntEnum):
@@ -350,6 +354,7 @@ class DescribeReply:
     bias_full_scale_nanoamps: int  # see [scales] [nA]
     gain_bandwidth_hertz: int  # see [scales] [Hz]
     unsettled_code: int  # see [scales]
+    saturated_code: int  # see [scales]
     amplitude_code_limit: int  # limit of SET and RESET
     form_code_limit: int  # limit of FORM
     gate_code_limit: int  # limit of the gate
@@ -357,7 +362,7 @@ class DescribeReply:
     row_on_ticks_limit: int  # limit of a row's on-time in one command [ticks]
     pulse_energy_limit: int  # limit of amplitude_code^2 x width_ticks / 2^20
 
-    STRUCT: ClassVar[struct.Struct] = struct.Struct("<HHHBBIIIIIIIIIIIIIIIIIIIIII")
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<HHHBBIIIIIIIIIIIIIIIIIIIIIII")
 
     def pack(self) -> bytes:
         """The bytes on the wire."""
@@ -383,6 +388,7 @@ class DescribeReply:
             self.bias_full_scale_nanoamps,
             self.gain_bandwidth_hertz,
             self.unsettled_code,
+            self.saturated_code,
             self.amplitude_code_limit,
             self.form_code_limit,
             self.gate_code_limit,

@@ -48,7 +48,8 @@ def describe(bench: Bench) -> bytes:
         wire.SCALE_OUTPUT_MAX_MICROVOLTS, wire.SCALE_READ_MICROVOLTS, wire.SCALE_TIA_FINE_NANOAMPS,
         wire.SCALE_TIA_COARSE_NANOAMPS, wire.SCALE_INPUT_NANOSIEMENS, wire.SCALE_COMPENSATION_FULL_SCALE_NANOSIEMENS,
         wire.SCALE_FEEDBACK_FULL_SCALE_NANOSIEMENS, wire.SCALE_BIAS_FULL_SCALE_NANOAMPS,
-        wire.SCALE_GAIN_BANDWIDTH_HERTZ, wire.SCALE_UNSETTLED_CODE, limits[LimitKind.AMPLITUDE_CODE],
+        wire.SCALE_GAIN_BANDWIDTH_HERTZ, wire.SCALE_UNSETTLED_CODE, wire.SCALE_SATURATED_CODE,
+        limits[LimitKind.AMPLITUDE_CODE],
         limits[LimitKind.FORM_CODE], limits[LimitKind.GATE_CODE], limits[LimitKind.WIDTH_TICKS],
         limits[LimitKind.ROW_ON_TICKS], limits[LimitKind.PULSE_ENERGY],
     ).pack()

@@ -1,0 +1,57 @@
+/* The board's chips as one panel: rows, columns, modes, codes. Knows the wiring (wiring.h) and the chip drivers; knows
+ * nothing of commands, limits or sessions. Everything goes through the queue of hal.h. */
+#ifndef HWLOOP_PANEL_H
+#define HWLOOP_PANEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Pins and chips to their resting state: spans and ranges set, codes 0, switches open. False: a chip does not answer
+ * as it should. Used at boot. */
+bool panel_start(void);
+/* Every line to ground: pins first, then codes 0, switches open, masks forgotten, compensation 0. */
+void panel_ground(void);
+/* ENABLE high: the panel may drive lines. Checks that every chip that can answer does; false: it does not. */
+bool panel_enable(void);
+/* Mode switches to rest, and the same check of chips, queued behind a command's work. Gives whether the check passed;
+ * also false where hal_finish() failed. Ends a command. */
+bool panel_rest(void);
+
+/* Mode switches, bits HWL_MODE_…; only a change is sent. OUTPUTS_TO_DAQ is kept by the panel itself. */
+void panel_mode(uint32_t mode);
+
+/* PULSE: select the row and the columns (bit mask), load what changed of the column DACs and the gate DAC. Gives the
+ * number of DAC words that changed. `amplitude_codes` (columns) is read at the set bits of `column_mask` only. */
+uint32_t panel_load_pulse(uint16_t row, uint16_t column_mask, const uint16_t *amplitude_codes, uint16_t gate_code);
+/* READ: select one row. */
+void panel_select_row(uint16_t row);
+/* Neither row nor column selected. */
+void panel_deselect(void);
+
+/* SOLVE and MVM: take these as active rows (bit mask, 16 rows a word) and columns. Gives the ticks it takes by the
+ * rules: 0 where they are the active ones already. */
+uint32_t panel_load_masks(const uint16_t *row_mask, uint16_t column_mask);
+void panel_feedback(uint16_t column_mask, const uint8_t *codes);     /* code a set column, u16; NULL: all 0 S */
+void panel_bias(uint16_t column_mask, const uint8_t *codes);         /* code a set column, i16; NULL: all 0 A */
+/* Input codes (i16, little-endian, one an active row in ascending order), then LDAC. */
+void panel_inputs(const uint16_t *row_mask, const uint8_t *codes);
+
+/* Compensation of one row; gives whether the code changed. Sent by panel_send_compensation(). */
+bool panel_compensation(uint16_t row, uint16_t code);
+void panel_send_compensation(void);
+
+enum panel_source { PANEL_READ, PANEL_PRODUCTS, PANEL_OUTPUTS };
+/* ADC range and inputs for what is about to be sampled, and the columns to scan; only changes are sent. */
+void panel_scan_setup(enum panel_source source, uint16_t column_mask);
+/* One scan of the columns set up: a raw code a set column, big-endian 16 bit, in ascending order, into the results. */
+void panel_scan(void);
+
+void panel_route_cell(uint8_t array, uint16_t row, uint16_t column);
+void panel_route_outputs(void);
+void panel_route_nothing(void);
+
+/* The sensor's raw reading, 1/128 degree Celsius. False: it did not answer. */
+bool panel_temperature(int16_t *raw);
+
+#endif
