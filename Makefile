@@ -1,4 +1,5 @@
-# Everything a stranger needs: run, test, lint, bench, clean. Only git, make and Python 3.11 or newer have to be there.
+# Everything a stranger needs: run, test, lint, bench, clean. git, make and Python 3.11 or newer have to be there; for the
+# firmware, and so for the tests, also the Debian packages FIRMWARE_PACKAGES.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,13 +8,42 @@ DATA := $(or $(HWLOOP_DATA),data)
 # Numba compiles a kernel again when its file changes: warm up again just then.
 KERNELS := $(shell grep -rlE "njit|vectorize" hwloop --include=*.py)
 
-.PHONY: run test lint bench clean lock
+FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+FIRMWARE_TEST_PACKAGES := clang libclang-rt-dev cppcheck gcovr
+
+.PHONY: run test lint bench clean lock firmware firmware-test fuzz emulated-image host-image all-tests
 
 run: $(VENV)/.warm
 	$(BIN)/hwloop factorize image
 
-test: lint $(VENV)/.warm
+# Two halves side by side: the firmware's own tests are C, and leave a core to the others.
+test: lint firmware $(VENV)/.warm
+	$(MAKE) --no-print-directory -j2 all-tests
+all-tests: firmware-test pytest
+.PHONY: pytest
+pytest:
 	$(BIN)/pytest
+
+firmware:
+	@for tool in gcc arm-none-eabi-gcc qemu-system-arm; do command -v $$tool >/dev/null || { \
+	    echo "$$tool is missing: install the Debian packages $(FIRMWARE_PACKAGES)" >&2; exit 1; }; done
+	$(MAKE) --no-print-directory -C firmware host arm size stack
+
+firmware-test:
+	@for tool in clang cppcheck gcovr; do command -v $$tool >/dev/null || { \
+	    echo "$$tool is missing: install the Debian packages $(FIRMWARE_TEST_PACKAGES)" >&2; exit 1; }; done
+	$(MAKE) --no-print-directory -C firmware test coverage lint fuzz-short
+	$(PYTHON) firmware/tests/mutate.py
+
+# An hour, unless FUZZ_SECONDS says otherwise; it goes on where it stopped.
+fuzz:
+	$(MAKE) --no-print-directory -C firmware fuzz
+
+# The image job on the firmware and on the Python board: the same factors, and how much longer it takes.
+emulated-image: firmware $(VENV)/.warm
+	$(BIN)/python benchmarks/same_factors.py emulated
+host-image: firmware $(VENV)/.warm
+	$(BIN)/python benchmarks/same_factors.py host
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -27,6 +57,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.warm
 	[ ! -d $(DATA)/ml-100k ] || $(BIN)/python benchmarks/bench_jobs.py ratings $(DATA)/ml-100k --seeds 0-4
 
 clean:
+	$(MAKE) -C firmware clean
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find hwloop firmware tests scripts -name __pycache__ -prune -exec rm -rf {} +
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -38,7 +38,9 @@ RATINGS_BOARD = "hwloop-4096x16"
 # scaled by its largest entry; so they are written more closely: 2 % would cost 0.002 of RMSE.
 RATINGS_DEFAULTS = {"board": {"name": RATINGS_BOARD}, "program": {"tolerance": 0.012}}
 BOARDS = (DEFAULT_BOARD, RATINGS_BOARD, "hwloop-16x4")
-BACKENDS = ("mock", "real")
+# Boards on a simulated bench: the Python board, the C firmware on this PC, and in an emulated microcontroller.
+SIMULATED = ("mock", "host", "emulated")
+BACKENDS = (*SIMULATED, "real")
 PRESETS = ("default", "ideal", "neurram", "low-yield")
 EFFECTS = (
     "forming", "stochastic", "compliance_spread", "relaxation", "cell_noise", "rtn", "curvature", "temperature",
@@ -52,23 +54,18 @@ RIG_VARIABLE, SEED_VARIABLE = "HWLOOP_RIG", "HWLOOP_SEED"
 _OTHER_VARIABLES = (RIG_VARIABLE, SEED_VARIABLE, "HWLOOP_DATA", "HWLOOP_CI")
 
 
-def _backend(value: object, where: str) -> str:
-    if value in ("host", "emulated"):
-        raise UsageError(f"{where} is {value!r}: there is no C firmware here to run on; allowed {', '.join(BACKENDS)}")
-    return plug_in("mock", BOARD_PLUGINS, *BACKENDS).metadata["check"](value, where)
-
-
 @dataclass(frozen=True)
 class BoardConfig:
     """Table [board]: which board, and the way to it.
 
     `name` picks the simulated board; a real board says what it is. `serial` is the expected serial number (mock: the
     hardware to simulate; real: refused where another answers; None takes any). `port` is "tcp:HOST:PORT", "unix:PATH"
-    or a serial port. `state` makes a simulated board durable.
+    or a serial port. `state` makes a simulated board durable. `firmware` is the C firmware of backends host and
+    emulated where it is not the one that `make firmware` builds.
     """
 
     name: str = choice(DEFAULT_BOARD, *BOARDS)
-    backend: str = field(default="mock", metadata={"check": _backend, "key": str})
+    backend: str = plug_in("mock", BOARD_PLUGINS, *BACKENDS)
     serial: int | None = integer(None, 0, 2**32 - 1)
     port: str | None = text(None)
     baud_rate: int = integer(1_000_000, 300, 12_000_000)
@@ -76,6 +73,17 @@ class BoardConfig:
     retries: int = integer(6, 0, 100)
     state: Path | None = file_path(None)
     pristine: bool = switch(False)
+    firmware: Path | None = file_path(None)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the board stands on a simulated bench, whatever it is made of."""
+        return self.backend in SIMULATED
+
+    @property
+    def is_firmware(self) -> bool:
+        """Whether it is C firmware on a simulated bench."""
+        return self.is_simulated and self.backend != "mock"
 
 
 @dataclass(frozen=True)
@@ -228,11 +236,15 @@ def _refuse_contradictions(config: RigConfig) -> None:
     board, program = config.board, config.program
     if board.backend == "real" and board.port is None:
         raise UsageError(f'rig {config.name}: backend is real, so [board] port is needed, such as "/dev/ttyACM0"')
-    if board.backend != "mock" and (board.state or board.pristine):
+    if not board.is_simulated and (board.state or board.pristine):
         raise UsageError(
             f"rig {config.name}: [board] state and pristine belong to a simulated board, backend is {board.backend}"
         )
-    if board.backend != "mock" and config.environment != EnvironmentConfig():
+    if board.firmware and not board.is_firmware:
+        raise UsageError(
+            f"rig {config.name}: [board] firmware belongs to backends host and emulated, backend is {board.backend}"
+        )
+    if not board.is_simulated and config.environment != EnvironmentConfig():
         raise UsageError(f"rig {config.name}: [environment] belongs to a simulated board, backend is {board.backend}")
     if not program.conductance_min_siemens < program.conductance_max_siemens:
         raise UsageError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
 import socket
 import subprocess
@@ -20,6 +22,7 @@ from hwloop.holders import MOCK_KEY, port_key
 from hwloop.link.link import Link
 from hwloop.link.transport import SocketTransport, Transport, open_transport
 from hwloop.mock.bench_config import BenchConfig
+from hwloop.mock.firmware import Firmware, find_firmware
 
 DEFAULT_SERIAL = 1
 # Loading the compiled kernels takes a second or two; a machine without them compiles for longer.
@@ -37,15 +40,17 @@ class OpenRig:
 
 
 class MockProcess:
-    """The simulated board of one rig: a process that ends when its socket does, whatever ends this one."""
+    """The simulated board of one rig: a process that ends when its socket does, whatever ends this one. Where the board
+    is `firmware`, that is a child of it."""
 
-    def __init__(self, config: BenchConfig):
+    def __init__(self, config: BenchConfig, firmware: Firmware | None = None):
         ours, theirs = socket.socketpair()
         self._told = tempfile.TemporaryFile()
+        arguments = [config.to_json(), *([json.dumps(dataclasses.asdict(firmware))] if firmware else [])]
         with theirs:
             # A session of its own: Ctrl-C at the terminal is for the controller, which has yet to ground the board.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hwloop.mock.serve", str(theirs.fileno()), config.to_json()],
+                [sys.executable, "-m", "hwloop.mock.serve", str(theirs.fileno()), *arguments],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=self._told, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             )
@@ -68,9 +73,9 @@ class MockProcess:
         self._told.seek(0)
         told = self._told.read().decode(errors="replace").strip()
         refusal = told.rpartition("\n")[2]
-        if refusal.startswith(MOCK_REFUSAL) and code in (UsageError.exit_code, CalibrationError.exit_code):
-            kind = UsageError if code == UsageError.exit_code else CalibrationError
-            return kind(refusal.removeprefix(MOCK_REFUSAL))
+        kinds = {kind.exit_code: kind for kind in (UsageError, DeviceError, CalibrationError)}
+        if refusal.startswith(MOCK_REFUSAL) and code in kinds:
+            return kinds[code](refusal.removeprefix(MOCK_REFUSAL))
         return RuntimeError(f"the simulated board ended with {code}: {told}")
 
 
@@ -99,6 +104,12 @@ def bench_config(settings: RunSettings) -> BenchConfig:
     )
 
 
+def find_rig_firmware(settings: RunSettings) -> Firmware | None:
+    """The C firmware that the rig's backend is, None for the Python board. Raises UsageError and DeviceError."""
+    board = settings.rig.board
+    return find_firmware(board.backend, board.name, board.firmware) if board.is_firmware else None
+
+
 def _check_state(state: Path) -> None:
     folder = state.absolute().parent
     if not folder.is_dir():
@@ -112,14 +123,14 @@ def holder_key(settings: RunSettings) -> tuple[str, bool]:
     board = settings.rig.board
     if board.backend == "real":
         return port_key(board.port), True
-    if board.backend != "mock":
+    if not board.is_simulated:
         return f"{board.backend}:{board.port or ''}", True
     return (f"state:{os.path.realpath(board.state)}", True) if board.state else (MOCK_KEY, False)
 
 
 def is_forgotten(settings: RunSettings) -> bool:
     """Whether nothing of the chip outlives the run: a simulated board without a state file."""
-    return settings.rig.board.backend == "mock" and settings.rig.board.state is None
+    return settings.rig.board.is_simulated and settings.rig.board.state is None
 
 
 def cell_map_path(settings: RunSettings, array_serial: int) -> Path | None:
@@ -139,7 +150,7 @@ def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lamb
     Raises DeviceError where nothing, something else, or a board with another serial number answers.
     """
     config = settings.rig.board
-    mock = MockProcess(bench_config(settings)) if config.backend == "mock" else None
+    mock = MockProcess(bench_config(settings), find_rig_firmware(settings)) if config.is_simulated else None
     transport = mock.transport if mock else _transport(config)
     board: Board | None = None
     try:

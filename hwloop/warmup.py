@@ -11,6 +11,8 @@ from hwloop.anls.problem import Masked
 from hwloop.config import RunSettings
 from hwloop.controller.half_step import AnalogHalfStep
 from hwloop.controller.session import open_session
+from hwloop.mock.bench import Bench, BenchConfig
+from hwloop.mock.chips.panel import ChipPanel
 from hwloop.report import Report
 
 
@@ -27,6 +29,7 @@ def main() -> None:
                 factorize(dense, 2, iterations=1, **half_step)
                 factorize(Masked(sparse), 2, iterations=1, ridge_per_observation=0.1, **half_step)
                 factorize(sparse, 2, iterations=1, **half_step)
+    ChipPanel(Bench(BenchConfig())).compile_kernels()
 
 
 if __name__ == "__main__":

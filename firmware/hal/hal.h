@@ -20,6 +20,7 @@ struct hal_boot {
     uint32_t board_serial;
     uint32_t array_serial;          /* 0 where the board cannot tell */
     uint8_t reset_cause;            /* enum hwl_reset_cause */
+    uint64_t bench_ticks;           /* where the bench clock goes on; 0 where nothing kept it */
     uint8_t store[HAL_STORE_BYTES]; /* what hal_store() kept last; zeros or rubbish where nothing survived */
 };
 

@@ -29,6 +29,9 @@ command_function temperature_command;   /* settings.c */
 command_function wait_command;          /* settings.c */
 command_function tighten_command;       /* settings.c */
 
+/* The function of a sequenced command; NULL: that is none. */
+command_function *command_of(uint8_t kind);
+
 /* The bench clock in ticks: advanced by commands only, by the rules of protocol.toml [ticks]. */
 extern uint64_t bench_ticks;
 

@@ -51,7 +51,13 @@ void panel_route_cell(uint8_t array, uint16_t row, uint16_t column);
 void panel_route_outputs(void);
 void panel_route_nothing(void);
 
+/* Ask for the input pins as they are now: between commands only. False: the chips do not answer. */
+bool panel_look(void);
+/* The over-temperature line when the chips answered last. */
+bool panel_is_too_hot(void);
 /* The sensor's raw reading, 1/128 degree Celsius. False: it did not answer. */
 bool panel_temperature(int16_t *raw);
+/* A raw reading in 0.01 degree Celsius, rounded half up. */
+int32_t panel_centicelsius(int16_t raw);
 
 #endif

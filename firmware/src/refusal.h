@@ -18,7 +18,8 @@ struct refusal {
 bool refuse(struct refusal *why, uint8_t status, uint16_t field, uint32_t position, int64_t value, int64_t low,
             int64_t high);
 
-/* True where low <= value <= high; else fills `why` with OUT_OF_RANGE. Values wrap to 32 bits as on the Python board. */
+/* True where low <= value <= high; else fills `why` with OUT_OF_RANGE. Values wrap to 32 bits, as on the
+ * Python board. */
 bool in_range(struct refusal *why, uint16_t field, int64_t value, int64_t low, int64_t high, uint32_t position);
 
 /* True where both lengths are equal; else BAD_LENGTH, field entries, position 0. */

@@ -15,14 +15,12 @@ uint8_t safety_reason(void);
 
 /* The host spoke. */
 void safety_heard(void);
+/* Ground the lines where the host has been silent for too long. */
+void safety_check_dead_man(void);
 /* Call often, also between the rows of a long command: feeds the watchdog; looks, at most once a millisecond, at the
- * port (a waiting SAFE or HEARTBEAT), the dead-man and the over-temperature line, and grounds where it must. False: the
+ * port (a waiting SAFE or HEARTBEAT) and at the dead-man, and grounds where it must. False: the
  * board was grounded, and a command that is under way must stop and end as a FAULT. */
 bool safety_may_go_on(void);
-/* Input pins as hal_finish() gave them: grounds when the array is too hot. */
-void safety_inputs(uint8_t inputs);
-bool safety_is_too_hot(void);
-
 /* The record that survives a reset: boot counter, and the sequenced command begun last. */
 void safety_boot(const uint8_t store[16], uint8_t reset_cause);
 void safety_begin(uint8_t kind, uint16_t sequence);

@@ -1,14 +1,20 @@
+/* A body of hal.h for unit tests. */
 #include "fake_hal.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { ENTRIES = 1 << 16, BYTES = 1 << 22, PORT = 1 << 20, RESULTS = 1 << 20 };
+enum { ENTRIES = 1 << 16, BYTES = 1 << 22, PORT = 1 << 20, RESULTS = 1 << 20, TRACE = 1 << 20 };
 
 struct fake_entry fake_entries[ENTRIES];
 size_t fake_entry_count;
 uint8_t fake_bytes[BYTES];
 void (*fake_answer)(uint16_t select, const uint8_t *frame, uint8_t frame_bytes, uint8_t *kept, uint8_t count);
+void (*fake_frame)(uint16_t select, const uint8_t *frame, uint8_t frame_bytes);
 bool fake_chips_dead;
+uint32_t fake_finishes;
+uint32_t fake_finishes_left;
 uint8_t fake_inputs;
 size_t fake_result_room;
 uint32_t fake_milliseconds;
@@ -27,6 +33,9 @@ void fake_reset(void)
 {
     fake_forget();
     fake_answer = NULL;
+    fake_frame = NULL;
+    fake_finishes = 0;
+    fake_finishes_left = UINT32_MAX;
     fake_chips_dead = false;
     fake_inputs = 0;
     fake_result_room = 1024;
@@ -51,10 +60,62 @@ const struct fake_entry *fake_transfer(uint16_t select, size_t n)
     return NULL;
 }
 
+static char trace[TRACE];
+static size_t trace_count;
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    trace_count += (size_t)vsnprintf(trace + trace_count, TRACE - trace_count, format, values);
+    va_end(values);
+}
+
+static void say_transfer(const struct fake_entry *entry)
+{
+    say("%s%x", entry->kind == FAKE_READ ? "read " : "", entry->select);
+    for (size_t i = 0; i < entry->bytes; i++)
+        say("%s%02x", i % entry->frame_bytes == 0 ? " " : "", fake_bytes[entry->first_byte + i]);
+}
+
+const char *fake_trace(void)
+{
+    trace_count = 0;
+    trace[0] = '\0';
+    for (size_t i = 0; i < fake_entry_count; i++) {
+        const struct fake_entry *entry = &fake_entries[i];
+        say("%s", i == 0 ? "" : "; ");
+        switch (entry->kind) {
+        case FAKE_AT:
+            say("at %llu", (unsigned long long)entry->ticks);
+            break;
+        case FAKE_PULSE:
+            say("pulse %llu", (unsigned long long)entry->ticks);
+            break;
+        case FAKE_PIN:
+            say("pin %u %s", entry->pin, entry->level ? "high" : "low");
+            break;
+        case FAKE_STORE:
+            say("store");
+            break;
+        default:
+            say_transfer(entry);
+            break;
+        }
+    }
+    return trace;
+}
+
 void fake_port_hears(const uint8_t *bytes, size_t count)
 {
     memcpy(heard + heard_count, bytes, count);
     heard_count += count;
+}
+
+static void tell_frames(uint16_t select, uint8_t frame_bytes, uint16_t frames, const uint8_t *bytes)
+{
+    for (uint16_t i = 0; fake_frame != NULL && i < frames; i++)
+        fake_frame(select, bytes + (size_t)i * frame_bytes, frame_bytes);
 }
 
 static struct fake_entry *add(enum fake_kind kind, const uint8_t *bytes, size_t count)
@@ -111,6 +172,7 @@ void hal_spi_write(uint16_t select, uint8_t frame_bytes, uint16_t frames, const 
     entry->select = select;
     entry->frame_bytes = frame_bytes;
     entry->frames = frames;
+    tell_frames(select, frame_bytes, frames, bytes);
 }
 
 void hal_spi_read(uint16_t select, uint8_t frame_bytes, uint16_t frames, const uint8_t *bytes, uint8_t skip)
@@ -123,8 +185,10 @@ void hal_spi_read(uint16_t select, uint8_t frame_bytes, uint16_t frames, const u
     entry->skip = skip;
     for (uint16_t i = 0; i < frames; i++) {
         memset(results + result_count, 0, kept);
+        /* The answer comes back while the frame goes out, so it knows of the frames before only. */
         if (fake_answer)
             fake_answer(select, bytes + (size_t)i * frame_bytes, frame_bytes, results + result_count, kept);
+        tell_frames(select, frame_bytes, 1, bytes + (size_t)i * frame_bytes);
         result_count += kept;
     }
 }
@@ -170,5 +234,9 @@ bool hal_finish(struct hal_results *given)
     given->count = result_count;
     given->inputs = fake_inputs;
     result_count = 0;
+    fake_finishes++;
+    if (fake_finishes_left == 0)
+        return false;
+    fake_finishes_left--;
     return !fake_chips_dead;
 }

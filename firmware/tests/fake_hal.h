@@ -34,6 +34,15 @@ extern uint32_t fake_milliseconds;
 extern uint32_t fake_watchdog_feeds;
 extern struct hal_boot fake_boot;
 
+/* Told each frame that goes out, WRITE or READ (then after its answer was asked for); NULL: nobody listens. */
+extern void (*fake_frame)(uint16_t select, const uint8_t *frame, uint8_t frame_bytes);
+extern uint32_t fake_finishes;          /* calls of hal_finish() since fake_reset() */
+extern uint32_t fake_finishes_left;     /* so many more succeed; at start UINT32_MAX */
+
+/* What was queued since fake_reset() or fake_forget(), in words: "at 300; 7 01; read 6 0000; pin 1 high; pulse 10".
+ * A transfer is its select in hexadecimal and its frames. Valid until the next call. */
+const char *fake_trace(void);
+
 void fake_port_hears(const uint8_t *bytes, size_t count);   /* bytes from the host */
 extern uint8_t fake_port_said[];                            /* bytes to the host */
 extern size_t fake_port_said_count;

@@ -43,7 +43,7 @@ def _global_options() -> list[click.Option]:
 
     return [
         valued("--rig", str, "NAME|PATH", "Rig: default, ideal, or a TOML file."),
-        valued("--backend", str, "mock|real|PLUGIN", "Simulated or real board, or a plug-in."),
+        valued("--backend", str, "mock|host|emulated|real|PLUGIN", "Simulated, real, or a plug-in's board."),
         valued("--serial-number", click.IntRange(0), "N", "Serial number of the board."),
         valued("--seed", click.IntRange(0, SEED_MAX), "N", "Seed of the simulation and of the start.  [default: 0]"),
         flag("--json", "Print one JSON document on stdout."),

@@ -40,18 +40,23 @@ def command() -> None:
 def serve(port: str, state: Path | None, pristine: bool | None) -> None:
     """Serve the simulated board of the rig until interrupted.
 
+    --backend host or emulated serves the C firmware instead of the Python board.
     pty opens a pseudo-terminal, a serial port like any other; its name is shown.
     """
     settings = context.settings(board_options={"state": state, "pristine": pristine})
-    if settings.rig.board.backend != "mock":
-        raise UsageError("mock serve offers a simulated board, and this rig's backend is real; name another rig")
+    board = settings.rig.board
+    if not board.is_simulated:
+        raise UsageError(f"mock serve offers a simulated board, not backend {board.backend}; name another rig")
     if context.is_dry_run():
         from hwloop.controller.plan import DryRun
 
-        output.emit(DryRun(f"serve the simulated board {settings.rig.board.name} on {port}"))
+        output.emit(DryRun(f"serve the simulated board {board.name} on {port}"))
         return
 
     from hwloop.mock.serve import serve_port
-    from hwloop.rig import bench_config
+    from hwloop.rig import bench_config, find_rig_firmware
 
-    serve_port(bench_config(settings), port, ready=lambda name: output.emit(Served(name)))
+    serve_port(
+        bench_config(settings), port, ready=lambda name: output.emit(Served(name)),
+        firmware=find_rig_firmware(settings),
+    )

@@ -145,4 +145,4 @@ def board_safe(settings: RunSettings, report: Report) -> BoardSafe | DryRun:
 
 def _where(settings: RunSettings) -> str:
     board = settings.rig.board
-    return f"simulated board {board.name}" if board.backend == "mock" else board.port or board.backend
+    return f"simulated board {board.name}" if board.is_simulated else board.port or board.backend

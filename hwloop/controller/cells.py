@@ -19,7 +19,7 @@ def array_names(arrays: str) -> str:
 
 def check_rows(settings: RunSettings, rows: range | None) -> None:
     """Refuse rows that a simulated board does not have, before it is started."""
-    if settings.rig.board.backend == "mock":
+    if settings.rig.board.is_simulated:
         _check_rows(rows, BOARDS[settings.rig.board.name].rows)
 
 

@@ -57,6 +57,6 @@ def _map_path(settings: RunSettings) -> Path:
             "this rig's simulated chip is forgotten at the end, and its map with it; keep it with --state PATH"
         )
     serial = settings.rig.array.serial
-    if serial is None and settings.rig.board.backend != "mock":
+    if serial is None and not settings.rig.board.is_simulated:
         raise UsageError("the map belongs to a chip: say in the rig which one it is, [array] serial")
     return rig.cell_map_path(settings, rig.DEFAULT_SERIAL if serial is None else serial)

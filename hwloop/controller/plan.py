@@ -62,7 +62,7 @@ def check_simulated_fit(settings: RunSettings, m: int, rank: int) -> None:
 
     A real board says itself how large it is, once it is opened.
     """
-    if settings.rig.board.backend == "mock":
+    if settings.rig.board.is_simulated:
         geometry = BOARDS[settings.rig.board.name]
         check_fit(m, rank, geometry.rows, geometry.columns)
 

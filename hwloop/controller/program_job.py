@@ -39,7 +39,7 @@ def program_array(
     if table is not None:
         check_target(table, ".csv")
     wanted_siemens = _load(source, unit, settings.rig.program)
-    if settings.rig.board.backend == "mock":
+    if settings.rig.board.is_simulated:
         geometry = BOARDS[settings.rig.board.name]
         check_place(wanted_siemens.shape, row, column, geometry.rows, geometry.columns)
     here = np.argwhere(np.isfinite(wanted_siemens))

@@ -7,14 +7,16 @@ from collections import OrderedDict
 from hwloop.errors import HwloopError
 from hwloop.link import protocol as wire
 from hwloop.link.frames import Frame
-from hwloop.link.protocol import Command, SafeReason, Status
+from hwloop.link.protocol import Command, Field, SafeReason, Status
 from hwloop.mock.bench import Bench
-from hwloop.mock.commands import COMMANDS, describe
+from hwloop.mock.commands import COMMANDS, centicelsius, describe
+from hwloop.mock.panel import Panel
 from hwloop.mock.refusal import RefusalError
 from hwloop.mock.sections import fixed_part
 
 FIRMWARE_VERSION = 1 << 16
 ANALOG_REVISION = 1
+COLDEST_CENTICELSIUS = -4000     # of the temperature sensor's range
 DEAD_MAN_SECONDS = wire.SESSION_DEAD_MAN_MILLISECONDS * 1e-3
 
 
@@ -22,14 +24,13 @@ class SimulatedBoard:
     """One board. `handle` takes a frame and gives the reply, or None where there is none."""
 
     def __init__(self, bench: Bench):
-        self.bench = bench
+        self.bench, self.panel = bench, Panel(bench)
         self.session = 0
         self.armed = False
         self.safe_reason = SafeReason.RESET
         self._open_tag = 0
         self._expected = 0
         self._cache: OrderedDict[int, Frame] = OrderedDict()
-        self._last_completed = True
         self._heard_seconds = 0.0
 
     def handle(self, frame: Frame, now_seconds: float) -> Frame | None:
@@ -56,7 +57,7 @@ class SimulatedBoard:
         """Every line to ground, every switch open; nothing moves before the next OPEN."""
         self.armed = False
         self.safe_reason = reason
-        self.bench.ground()
+        self.panel.registers.ground()
 
     def _sequenced(self, frame: Frame) -> Frame:
         if frame.session != self.session or not self.session:
@@ -71,9 +72,9 @@ class SimulatedBoard:
             raise RefusalError(Status.SAFE_LATCHED, value=self.safe_reason)
         if ahead:
             raise RefusalError(Status.SEQUENCE_GAP, value=self._expected)
-        self.bench.last_command, self._last_completed = (frame.kind, frame.sequence), False
         reply = self._carry_out(frame)
-        self._last_completed = reply.status != Status.FAULT
+        if reply.status == Status.OK and self.bench.is_too_hot():
+            self.ground(SafeReason.TEMPERATURE)
         self._expected = (self._expected + 1) & 0xFFFF
         self._cache[frame.sequence] = reply
         if len(self._cache) > wire.SESSION_REPLY_CACHE:
@@ -81,14 +82,19 @@ class SimulatedBoard:
         return reply
 
     def _carry_out(self, frame: Frame) -> Frame:
+        bench = self.bench
+        bench.last_command, bench.last_completed = (frame.kind, frame.sequence), False
         try:
-            reply = _answer(frame, COMMANDS[frame.kind](self.bench, frame.payload))
-            self.bench.save_if_changed()
+            reply = _answer(frame, COMMANDS[frame.kind](self.panel, frame.payload))
+            bench.last_completed = True
+            bench.save_if_changed()
             return reply
         except RefusalError as error:
+            bench.last_completed = True
             return _refuse(frame, error)
         except (HwloopError, OSError):
             # A model outside its range, or a state that cannot be kept: the bench itself is broken.
+            bench.last_completed = False
             self.ground(SafeReason.FAULT)
             return _refuse(frame, RefusalError(Status.FAULT))
 
@@ -101,7 +107,7 @@ class SimulatedBoard:
                     bench.geometry.name.encode(),
                 ).pack()
             case Command.DESCRIBE:
-                return describe(bench)
+                return describe(self.panel)
             case Command.OPEN:
                 return self._open(frame, now_seconds)
             case Command.CLOSE:
@@ -115,7 +121,7 @@ class SimulatedBoard:
             case Command.STATUS:
                 kind, sequence = bench.last_command
                 return wire.StatusReply(
-                    self.armed, self.safe_reason, bench.reset_cause, kind, sequence, self._last_completed,
+                    self.armed, self.safe_reason, bench.reset_cause, kind, sequence, bench.last_completed,
                     self.session, self._expected, bench.boot_counter, bench.ticks,
                 ).pack()
         raise RefusalError(Status.UNKNOWN_COMMAND, value=frame.kind)
@@ -135,13 +141,20 @@ class SimulatedBoard:
             raise RefusalError(Status.NOT_OPEN, value=self.session)
         newer = 0 < (frame.sequence - self._open_tag) & 0xFFFF < 0x8000
         if not ours or newer:
+            self._refuse_heat()
             if not request.resume:
                 self.session, self._expected = frame.session, 0
                 self._cache.clear()
-                self.bench.ground()
+                self.panel.registers.ground()
             self.armed, self.safe_reason = True, SafeReason.NONE
             self._open_tag, self._heard_seconds = frame.sequence, now_seconds
         return wire.OpenReply(self._expected, self.bench.ticks, self.bench.boot_counter).pack()
+
+    def _refuse_heat(self) -> None:
+        if self.bench.is_too_hot():
+            found = centicelsius(self.bench.temperature_raw())
+            limit = wire.LIMIT_TEMPERATURE_CENTICELSIUS
+            raise RefusalError(Status.FAULT, Field.TEMPERATURE, 0, found, COLDEST_CENTICELSIUS, limit)
 
 
 def _answer(request: Frame, payload: bytes) -> Frame:

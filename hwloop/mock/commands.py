@@ -1,4 +1,4 @@
-"""What each sequenced command does on the simulated board: parse, check every limit, then act on the bench."""
+"""What each sequenced command does on the simulated board: parse, check every limit, then act on the panel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hwloop.link.protocol import (
     Target,
     TiaRange,
 )
-from hwloop.mock.bench import Bench
+from hwloop.mock.panel import Panel
 from hwloop.mock.refusal import RefusalError, check_length, check_range
 from hwloop.mock.sections import (
     CellList,
@@ -38,9 +38,9 @@ from hwloop.mock.sections import (
 BIAS_FOLLOWS = 0x80
 
 
-def describe(bench: Bench) -> bytes:
+def describe(panel: Panel) -> bytes:
     """DESCRIBE: what the board is and what it allows now."""
-    geometry, limits = bench.geometry, bench.limits
+    bench, geometry, limits = panel.bench, panel.geometry, panel.registers.limits
     return wire.DescribeReply(
         geometry.rows, geometry.columns, geometry.max_frame_bytes, geometry.max_in_flight, bench.reset_cause,
         bench.boot_counter, wire.SCALE_AMPLITUDE_FULL_SCALE_MICROVOLTS, wire.SCALE_GATE_FULL_SCALE_MICROVOLTS,
@@ -55,9 +55,9 @@ def describe(bench: Bench) -> bytes:
     ).pack()
 
 
-def pulse(bench: Bench, payload: bytes) -> bytes:
+def pulse(panel: Panel, payload: bytes) -> bytes:
     """PULSE: every section is checked before the first row pulse."""
-    rows, columns = bench.geometry.rows, bench.geometry.columns
+    rows, columns, limits = panel.geometry.rows, panel.geometry.columns, panel.registers.limits
     on_ticks = np.zeros(2 * rows, np.int64)
     planned: list[tuple[wire.PulseSection, CellList, np.ndarray, np.ndarray]] = []
     pulsed_rows: list[np.ndarray] = []
@@ -67,23 +67,24 @@ def pulse(bench: Bench, payload: bytes) -> bytes:
         check_range(Field.POLARITY, section.polarity, 0, Polarity.FORM, number)
         check_range(Field.LAYOUT, section.layout, 0, Layout.ROWS, number)
         check_range(Field.TARGET, section.target, 0, Target.AMPLITUDE, number)
-        check_range(Field.WIDTH_TICKS, section.width_ticks, 1, bench.limits[LimitKind.WIDTH_TICKS], number)
+        check_range(Field.WIDTH_TICKS, section.width_ticks, 1, limits[LimitKind.WIDTH_TICKS], number)
         cells = expand_cells(words, section.layout, section.target, rows, columns, first_cell)
         n = len(cells.cell)
         amplitude = cells.code if section.target == Target.AMPLITUDE else np.full(n, section.amplitude_code, np.int64)
         gate = cells.code if section.target == Target.GATE else np.full(n, section.gate_code, np.int64)
-        _check_pulse_limits(bench.limits, section, amplitude, gate, first_cell)
+        _check_pulse_limits(limits, section, amplitude, gate, first_cell)
         pulsed_rows.append(section.array * rows + cells.cell // columns)
         starts = np.diff(cells.group, prepend=-1) > 0
         np.add.at(on_ticks, pulsed_rows[-1][starts], section.width_ticks)
         planned.append((section, cells, amplitude, gate))
         first_cell += n
     for position, on in _running(on_ticks[listed] for listed in pulsed_rows):
-        check_range(Field.ROW_ON_TICKS, on, 0, bench.limits[LimitKind.ROW_ON_TICKS], position)
-    before = bench.ticks
+        check_range(Field.ROW_ON_TICKS, on, 0, limits[LimitKind.ROW_ON_TICKS], position)
+    panel.registers.end_cell_route()
+    before = panel.bench.ticks
     for section, cells, amplitude, gate in planned:
-        bench.pulse(section.array, section.polarity, cells, amplitude, gate, section.width_ticks)
-    return wire.PulseReply(bench.ticks - before, sum(cells.groups for _, cells, _, _ in planned)).pack()
+        panel.pulse(section.array, section.polarity, cells, amplitude, gate, section.width_ticks)
+    return wire.PulseReply(panel.bench.ticks - before, sum(cells.groups for _, cells, _, _ in planned)).pack()
 
 
 def _check_pulse_limits(
@@ -96,9 +97,9 @@ def _check_pulse_limits(
     check_range(Field.PULSE_ENERGY, energy, 0, limits[LimitKind.PULSE_ENERGY], first_cell)
 
 
-def read(bench: Bench, payload: bytes) -> bytes:
+def read(panel: Panel, payload: bytes) -> bytes:
     """READ: conductance codes at the read voltage."""
-    rows, columns = bench.geometry.rows, bench.geometry.columns
+    rows, columns = panel.geometry.rows, panel.geometry.columns
     request, offset = header_at(payload, 0, wire.ReadRequest)
     check_range(Field.TIA_RANGE, request.tia_range, 0, TiaRange.COARSE)
     check_range(Field.SAMPLES, request.averages * request.sub_averages, 1, wire.LIMIT_SAMPLES)
@@ -110,15 +111,16 @@ def read(bench: Bench, payload: bytes) -> bytes:
         cells = expand_cells(words, section.layout, Target.COMMON, rows, columns, count)
         listed.append((section.array, cells))
         count += len(cells.cell)
-    _check_reply_bytes(bench, wire.ReadReply.STRUCT.size + 2 * count + packed_bits_bytes(count))
-    before = bench.ticks
-    readings = [bench.read(array, cells, request) for array, cells in listed]
+    _check_reply_bytes(panel, wire.ReadReply.STRUCT.size + 2 * count + packed_bits_bytes(count))
+    panel.registers.end_cell_route()
+    before = panel.bench.ticks
+    readings = [panel.read(array, cells, request) for array, cells in listed]
     codes = np.concatenate([code for code, _ in readings] or [np.zeros(0, np.uint16)])
     steady = np.concatenate([bits for _, bits in readings] or [np.zeros(0, bool)])
-    return wire.ReadReply(bench.ticks - before).pack() + codes.astype("<u2").tobytes() + pack_bits(steady)
+    return wire.ReadReply(panel.bench.ticks - before).pack() + codes.astype("<u2").tobytes() + pack_bits(steady)
 
 
-def solve(bench: Bench, payload: bytes) -> bytes:
+def solve(panel: Panel, payload: bytes) -> bytes:
     """SOLVE: every section is checked before the first solve."""
     planned: list[tuple[wire.SolveSection, SolveList, int]] = []
     offset, reply_bytes = 0, wire.SolveReply.STRUCT.size
@@ -131,21 +133,22 @@ def solve(bench: Bench, payload: bytes) -> bytes:
         check_range(Field.BIAS_CODE, divider, 0, BiasDivider.BY_256, number)
         _check_sampling(section, number)
         batch, offset = expand_solve(
-            payload, offset, section, bench.geometry.rows, bench.geometry.columns, bool(section.feedback), bias, number
+            payload, offset, section, panel.geometry.rows, panel.geometry.columns, bool(section.feedback), bias, number
         )
         _check_code(Field.FEEDBACK_CODE, batch.feedback_code, 0, wire.LIMIT_FEEDBACK_CODE, number)
         _check_code(Field.BIAS_CODE, batch.bias_code, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE, number)
         planned.append((section, batch, divider))
         reply_bytes += _answer_bytes(batch)
-    _check_reply_bytes(bench, reply_bytes)
-    before, load_ticks, answers = bench.ticks, 0, b""
+    _check_reply_bytes(panel, reply_bytes)
+    panel.registers.end_cell_route()
+    before, load_ticks, answers = panel.bench.ticks, 0, b""
     for section, batch, divider in planned:
-        load_ticks += bench.load_masks(batch.rows, section.column_mask)
-        answers += _answers(*bench.solve(section, batch, divider))
-    return wire.SolveReply(bench.ticks - before, load_ticks).pack() + answers
+        load_ticks += panel.advance(panel.registers.load_masks(batch.rows, section.column_mask))
+        answers += _answers(*panel.solve(section, batch, divider))
+    return wire.SolveReply(panel.bench.ticks - before, load_ticks).pack() + answers
 
 
-def mvm(bench: Bench, payload: bytes) -> bytes:
+def mvm(panel: Panel, payload: bytes) -> bytes:
     """MVM: every section is checked before the first product."""
     planned: list[tuple[wire.MvmSection, SolveList]] = []
     offset, reply_bytes = 0, wire.MvmReply.STRUCT.size
@@ -156,58 +159,65 @@ def mvm(bench: Bench, payload: bytes) -> bytes:
         check_range(Field.TIA_RANGE, section.tia_range, 0, TiaRange.COARSE, number)
         _check_sampling(section, number)
         batch, offset = expand_solve(
-            payload, offset, section, bench.geometry.rows, bench.geometry.columns, False, False, number
+            payload, offset, section, panel.geometry.rows, panel.geometry.columns, False, False, number
         )
         planned.append((section, batch))
         reply_bytes += _answer_bytes(batch)
-    _check_reply_bytes(bench, reply_bytes)
-    before, load_ticks, answers = bench.ticks, 0, b""
+    _check_reply_bytes(panel, reply_bytes)
+    panel.registers.end_cell_route()
+    before, load_ticks, answers = panel.bench.ticks, 0, b""
     for section, batch in planned:
-        load_ticks += bench.load_masks(batch.rows, section.column_mask)
-        answers += _answers(*bench.mvm(section, batch))
-    return wire.MvmReply(bench.ticks - before, load_ticks).pack() + answers
+        load_ticks += panel.advance(panel.registers.load_masks(batch.rows, section.column_mask))
+        answers += _answers(*panel.mvm(section, batch))
+    return wire.MvmReply(panel.bench.ticks - before, load_ticks).pack() + answers
 
 
-def compensate(bench: Bench, payload: bytes) -> bytes:
+def compensate(panel: Panel, payload: bytes) -> bytes:
     """COMPENSATE: row, code pairs; a load may be spread over frames."""
     request, offset = header_at(payload, 0, wire.CompensateRequest)
     pairs = (len(payload) - offset) // 4
     check_length(len(payload), offset + 4 * pairs)
     words, _ = words_at(payload, offset, 2 * pairs)
     row, code = words.reshape(-1, 2).astype(np.int64).T
-    check_range(Field.ROW, row, 0, bench.geometry.rows - 1)
+    check_range(Field.ROW, row, 0, panel.geometry.rows - 1)
     check_range(Field.COMPENSATION_CODE, code, 0, wire.LIMIT_COMPENSATION_CODE)
-    return wire.CompensateReply(bench.compensate(row, code, bool(request.continued))).pack()
+    return wire.CompensateReply(
+        panel.advance(panel.registers.load_compensation(row, code, bool(request.continued)))
+    ).pack()
 
 
-def route(bench: Bench, payload: bytes) -> bytes:
+def route(panel: Panel, payload: bytes) -> bytes:
     """ROUTE: which cell, or which pins, the instrument ports see."""
     request = fixed_part(payload, wire.RouteRequest)
     check_range(Field.TARGET, request.route, 0, wire.Route.OUTPUTS_TO_DAQ)
     check_range(Field.ARRAY, request.array, 0, 1)
-    check_range(Field.ROW, request.row, 0, bench.geometry.rows - 1)
-    check_range(Field.COLUMN, request.column, 0, bench.geometry.columns - 1)
-    bench.routed = request if request.route != wire.Route.NOTHING else None
-    return wire.RouteReply(bench.advance(wire.TICKS_LOAD)).pack()
+    check_range(Field.ROW, request.row, 0, panel.geometry.rows - 1)
+    check_range(Field.COLUMN, request.column, 0, panel.geometry.columns - 1)
+    return wire.RouteReply(panel.advance(panel.registers.route(request))).pack()
 
 
-def temperature(bench: Bench, payload: bytes) -> bytes:
+def temperature(panel: Panel, payload: bytes) -> bytes:
     """TEMPERATURE: of the array, to 0.01 °C."""
     check_length(len(payload), 0)
-    return wire.TemperatureReply(0, round(bench.temperature_celsius() * 100)).pack()
+    return wire.TemperatureReply(0, centicelsius(panel.bench.temperature_raw())).pack()
 
 
-def wait(bench: Bench, payload: bytes) -> bytes:
+def centicelsius(raw: int) -> int:
+    """The sensor's 1/128 °C as 0.01 °C, rounded half up."""
+    return (100 * raw + 64) // 128
+
+
+def wait(panel: Panel, payload: bytes) -> bytes:
     """WAIT: bench time passes; nothing sleeps."""
-    return wire.WaitReply(bench.advance(fixed_part(payload, wire.WaitRequest).wait_ticks)).pack()
+    return wire.WaitReply(panel.advance(fixed_part(payload, wire.WaitRequest).wait_ticks)).pack()
 
 
-def tighten(bench: Bench, payload: bytes) -> bytes:
+def tighten(panel: Panel, payload: bytes) -> bytes:
     """TIGHTEN: limits only go down."""
     request = fixed_part(payload, wire.TightenRequest)
     check_range(Field.LIMIT, request.limit, 0, LimitKind.PULSE_ENERGY)
-    check_range(Field.LIMIT, request.value, 0, bench.limits[request.limit])
-    bench.limits[request.limit] = request.value
+    check_range(Field.LIMIT, request.value, 0, panel.registers.limits[request.limit])
+    panel.registers.limits[request.limit] = request.value
     return wire.TightenReply(0).pack()
 
 
@@ -232,9 +242,9 @@ def _check_sampling(section: wire.SolveSection | wire.MvmSection, number: int) -
     check_range(Field.SETTLE_TICKS, section.settle_ticks, wire.TICKS_SETTLE_MIN, 65535, number)
 
 
-def _check_reply_bytes(bench: Bench, reply_bytes: int) -> None:
+def _check_reply_bytes(panel: Panel, reply_bytes: int) -> None:
     """A reply has to fit into a frame, as a request does."""
-    check_range(Field.ENTRIES, reply_bytes, 0, bench.geometry.max_frame_bytes - OVERHEAD_BYTES)
+    check_range(Field.ENTRIES, reply_bytes, 0, panel.geometry.max_frame_bytes - OVERHEAD_BYTES)
 
 
 def _answer_bytes(batch: SolveList) -> int:
@@ -247,7 +257,7 @@ def _answers(codes: np.ndarray, saturated: np.ndarray, unsettled: np.ndarray) ->
     return codes.astype("<i2").tobytes() + pack_bits(flags)
 
 
-COMMANDS: dict[int, Callable[[Bench, bytes], bytes]] = {
+COMMANDS: dict[int, Callable[[Panel, bytes], bytes]] = {
     Command.PULSE: pulse, Command.READ: read, Command.SOLVE: solve, Command.MVM: mvm, Command.COMPENSATE: compensate,
     Command.ROUTE: route, Command.TEMPERATURE: temperature, Command.WAIT: wait, Command.TIGHTEN: tighten,
 }

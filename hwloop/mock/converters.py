@@ -47,19 +47,13 @@ class Converters:
         return (wire.SCALE_TIA_FINE_NANOAMPS if fine else wire.SCALE_TIA_COARSE_NANOAMPS) * 1e-9
 
     def read_codes_per_amp(self, tia_range: int) -> float:
-        """Slope of the unipolar TIA and ADC of READ; noise, averaging and rounding come after it, sample by sample."""
+        """Slope of the unipolar TIA and ADC of READ; noise and rounding come after it, sample by sample."""
         return 65536 / self.tia_full_scale_amps(tia_range)
 
-    def current_codes(self, amps: np.ndarray, tia_range: int) -> np.ndarray:
-        """Bipolar TIA codes of MVM, int16."""
-        codes = np.rint(amps * (32768 / self.tia_full_scale_amps(tia_range)))
-        return np.clip(codes, -32768, 32767).astype(np.int16)
+    def current_codes_per_amp(self, tia_range: int) -> float:
+        """Slope of the bipolar TIA and ADC of MVM."""
+        return 32768 / self.tia_full_scale_amps(tia_range)
 
-    def output_codes(self, volts: np.ndarray) -> np.ndarray:
-        """Output ADC behind its gain, int16."""
-        return np.clip(np.rint(volts / self.output_step_volts), -32768, 32767).astype(np.int16)
-
-    @property
-    def output_step_volts(self) -> float:
-        """One code of the output ADC, at the output of the amplifier."""
-        return wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6 / 32768 / wire.SCALE_OUTPUT_GAIN
+    def output_codes_per_volt(self) -> float:
+        """Slope of the bipolar output ADC and the gain before it, at the output of the amplifier."""
+        return 32768 / (wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6) * wire.SCALE_OUTPUT_GAIN

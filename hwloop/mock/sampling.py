@@ -1,123 +1,145 @@
-"""Compiled inner loops of READ and SOLVE: conductances at their moment, the circuit, converter noise and averaging."""
+"""Compiled inner loops of READ, SOLVE and MVM: conductances at their moment, the circuit, noise, and one code a sample.
+
+Samples are wire.TICKS_SAMPLE apart. The noise of a sample follows from its column and its tick alone. Cells change by
+the bench millisecond, so solves or products whose first samples fall into one millisecond share their conductances.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from hwloop.link import protocol as wire
-from hwloop.mock.circuit import settled_fraction, solve_batch
+from hwloop.mock.circuit import UNCONSTRAINED, mvm, settled_fraction, solve_batch
 from hwloop.mock.fluctuations import TICKS_PER_MILLISECOND, conductance_of_rows
-from hwloop.mock.randomness import derive, normal
+from hwloop.mock.randomness import derive, normal, uniform
 
 _TICK_SECONDS = 1.0 / wire.TICK_HERTZ
 
 
-class ReadChain(NamedTuple):
-    """Row voltage, transimpedance amplifier and ADC of READ, as numbers for compiled code."""
+class CurrentChain(NamedTuple):
+    """Transimpedance amplifier and ADC of READ and MVM, as numbers for compiled code."""
 
     key: np.uint64
-    codes_per_siemens: float
+    codes_per_amp: float
     noise_codes: float
-    sub_averages: int
-    averages: int
-    spread_code: int
 
 
-class SolveChain(NamedTuple):
-    """Amplifiers and output ADC of SOLVE; `averages` samples after `settle_ticks`, `input_ticks` after the start."""
+class OutputChain(NamedTuple):
+    """Amplifiers and output ADC of SOLVE."""
 
     key: np.uint64
     a0: float
     gain_bandwidth_hertz: float
     input_siemens: float
     output_max_volts: float
-    noise_volts: float
-    unsettled_volts: float
-    curvature: bool
+    codes_per_volt: float
+    noise_codes: float
+
+
+class Drive(NamedTuple):
+    """What one setting of SOLVE puts round the cells: inputs (n, m), and (m,) or (k,) of the others."""
+
+    input_volts: np.ndarray
+    compensation_siemens: np.ndarray
+    feedback_siemens: np.ndarray
+    bias_amps: np.ndarray
+    offset_volts: np.ndarray
     constraint: int
-    input_ticks: int
-    settle_ticks: int
-    averages: int
 
 
 @njit(cache=True)
-def sample_reads(chain, conductance, column, start_tick, codes, steady):
-    """Mean code (n,) of averages × sub_averages samples of `conductance` (n,), and whether every part stayed near it.
-
-    A part's white noise is drawn at once, by column and by the tick at which the part begins.
-    """
-    part_ticks = chain.averages * wire.TICKS_SAMPLE
-    noise_codes = chain.noise_codes / math.sqrt(chain.averages)
-    parts = np.empty(chain.sub_averages)
+def sample_reads(chain, read_volts, conductance, column, first_sample_tick, codes):
+    """Fill `codes` (n, samples) uint16 of cells at `conductance` (n,) in `column` (n,)."""
     for i in range(conductance.size):
-        ideal = conductance[i] * chain.codes_per_siemens
-        mean = 0.0
-        for part in range(chain.sub_averages):
+        ideal = conductance[i] * read_volts * chain.codes_per_amp
+        column_key = derive(chain.key, column[i])
+        for sample in range(codes.shape[1]):
             value = ideal
-            if noise_codes > 0.0:
-                tick = start_tick[i] + wire.TICKS_READ_SETTLE + part * part_ticks
-                value += noise_codes * normal(derive(derive(chain.key, column[i]), tick))
-            parts[part] = min(max(value, 0.0), 65535.0)
-            mean += parts[part]
-        mean = np.rint(mean / chain.sub_averages)
-        codes[i] = mean
-        steady[i] = True
-        for part in range(chain.sub_averages):
-            steady[i] &= abs(np.rint(parts[part]) - mean) <= chain.spread_code
+            if chain.noise_codes > 0.0:
+                tick = first_sample_tick[i] + sample * wire.TICKS_SAMPLE
+                value += chain.noise_codes * normal(derive(column_key, tick))
+            codes[i, sample] = min(max(np.rint(value), 0.0), 65535.0)
 
 
 @njit(cache=True)
 def sample_solves(
-    chain, laws, hardware, state, celsius, first_a, first_b, columns, all_columns, input_volts, compensation_siemens,
-    feedback_siemens, bias_amps, offset_volts, start_tick,
+    chain, cell_parts, celsius, curvature, first_a, first_b, columns, all_columns, drive, release_tick,
+    first_sample_tick, codes,
 ):  # fmt: skip
-    """Output volts (n, k), saturated (n,), unsettled (n,) of n solves one after another from `start_tick` on.
+    """Fill `codes` (n, samples, k) int16 of solves at one temperature; their outputs leave 0 V at `release_tick` (n,).
 
-    `first_a`, `first_b` (m,) flat cell of each active row's first column. Cells change by the bench millisecond, so
-    solves that sample in one millisecond share their conductances and go through the circuit together.
+    `cell_parts`: laws, hardware and state of the cells. `first_a`, `first_b` (m,): flat cell of each active row's first
+    column. A loop that does not settle is caught anywhere between its rails, elsewhere at each sample.
     """
-    n, m, k = input_volts.shape[0], first_a.size, columns.size
-    duration = chain.input_ticks + chain.settle_ticks + chain.averages * wire.TICKS_SAMPLE
-    volts, saturated, unsettled = np.empty((n, k)), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    conductance_a, conductance_b = np.empty((m, all_columns)), np.empty((m, all_columns))
-    noise_volts = chain.noise_volts / math.sqrt(chain.averages)
+    laws, hardware, state = cell_parts
+    n, samples, k = codes.shape
+    conductance_a = np.empty((first_a.size, all_columns))
+    conductance_b = np.empty((first_a.size, all_columns))
+    lowest_volts = -chain.output_max_volts if drive.constraint == UNCONSTRAINED else 0.0
     at = 0
     while at < n:
-        first_sample = start_tick + at * duration + chain.input_ticks + chain.settle_ticks
-        millisecond = first_sample // TICKS_PER_MILLISECOND
-        stop = at + 1
-        while stop < n and (first_sample + (stop - at) * duration) // TICKS_PER_MILLISECOND == millisecond:
-            stop += 1
-        conductance_of_rows(laws, hardware, state, first_a, millisecond * TICKS_PER_MILLISECOND, celsius, conductance_a)
-        conductance_of_rows(laws, hardware, state, first_b, millisecond * TICKS_PER_MILLISECOND, celsius, conductance_b)
-        bias = np.empty((stop - at, k))
-        bias[:] = bias_amps
+        stop, tick = _same_millisecond(first_sample_tick, at)
+        conductance_of_rows(laws, hardware, state, first_a, tick, celsius, conductance_a)
+        conductance_of_rows(laws, hardware, state, first_b, tick, celsius, conductance_b)
+        bias_amps = np.empty((stop - at, k))
+        bias_amps[:] = drive.bias_amps
         rest = solve_batch(
-            conductance_a, conductance_b, columns, input_volts[at:stop], chain.input_siemens, compensation_siemens,
-            feedback_siemens, bias, offset_volts, chain.a0, chain.gain_bandwidth_hertz, chain.output_max_volts,
-            chain.constraint, chain.curvature,
+            conductance_a, conductance_b, columns, drive.input_volts[at:stop], chain.input_siemens,
+            drive.compensation_siemens, drive.feedback_siemens, bias_amps, drive.offset_volts, chain.a0,
+            chain.gain_bandwidth_hertz, chain.output_max_volts, drive.constraint, curvature,
         )  # fmt: skip
         for s in range(at, stop):
             rate = rest.rate_per_second[s - at]
-            first = settled_fraction(rate, chain.settle_ticks * _TICK_SECONDS)
-            last, mean = first, 0.0
-            for sample in range(chain.averages):
-                last = settled_fraction(rate, (chain.settle_ticks + sample * wire.TICKS_SAMPLE) * _TICK_SECONDS)
-                mean += last
-            mean /= chain.averages
-            saturated[s] = rest.saturated[s - at]
-            # A loop that never settles differs from sample to sample on a bench; here it has no value at all.
-            unsettled[s] = chain.averages > 1 and (rate <= 0.0 or not rest.solved[s - at])
-            tick = start_tick + s * duration + chain.input_ticks + chain.settle_ticks
-            for j in range(k):
-                output = rest.w_volts[s - at, j]
-                unsettled[s] |= abs(output) * (last - first) > chain.unsettled_volts
-                volts[s, j] = output * mean
-                if noise_volts > 0.0:
-                    volts[s, j] += noise_volts * normal(derive(derive(chain.key, columns[j]), tick))
+            settles = rate > 0.0 and rest.solved[s - at]
+            for sample in range(samples):
+                tick = first_sample_tick[s] + sample * wire.TICKS_SAMPLE
+                fraction = settled_fraction(rate, max(tick - release_tick[s], 0) * _TICK_SECONDS)
+                for j in range(k):
+                    key = derive(derive(chain.key, columns[j]), tick)
+                    if settles:
+                        value = rest.w_volts[s - at, j] * fraction * chain.codes_per_volt
+                        if chain.noise_codes > 0.0:
+                            value += chain.noise_codes * normal(key)
+                    else:
+                        volts = lowest_volts + (chain.output_max_volts - lowest_volts) * uniform(key)
+                        value = volts * chain.codes_per_volt
+                    codes[s, sample, j] = min(max(np.rint(value), -32768.0), 32767.0)
         at = stop
-    return volts, saturated, unsettled
+
+
+@njit(cache=True)
+def sample_products(
+    chain, cell_parts, celsius, curvature, first_cells, columns, all_columns, input_volts, first_sample_tick, codes,
+):  # fmt: skip
+    """Fill `codes` (n, samples, k) int16 of products at one temperature: `input_volts` (n, m) on the rows that begin
+    with the flat cells `first_cells` (m,)."""
+    laws, hardware, state = cell_parts
+    n, samples, k = codes.shape
+    conductance = np.empty((first_cells.size, all_columns))
+    at = 0
+    while at < n:
+        stop, tick = _same_millisecond(first_sample_tick, at)
+        conductance_of_rows(laws, hardware, state, first_cells, tick, celsius, conductance)
+        amps = mvm(conductance, input_volts[at:stop], curvature)
+        for s in range(at, stop):
+            for sample in range(samples):
+                tick = first_sample_tick[s] + sample * wire.TICKS_SAMPLE
+                for j in range(k):
+                    value = amps[s - at, columns[j]] * chain.codes_per_amp
+                    if chain.noise_codes > 0.0:
+                        value += chain.noise_codes * normal(derive(derive(chain.key, columns[j]), tick))
+                    codes[s, sample, j] = min(max(np.rint(value), -32768.0), 32767.0)
+        at = stop
+
+
+@njit(cache=True)
+def _same_millisecond(ticks, at):
+    """Where the run of `ticks` (n,) from `at` on that share a millisecond ends, and the tick it begins with."""
+    millisecond = ticks[at] // TICKS_PER_MILLISECOND
+    stop = at + 1
+    while stop < ticks.size and ticks[stop] // TICKS_PER_MILLISECOND == millisecond:
+        stop += 1
+    return stop, millisecond * TICKS_PER_MILLISECOND

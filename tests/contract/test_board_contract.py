@@ -54,6 +54,7 @@ def compensate(board, read_siemens: np.ndarray) -> float:
     return float(sums.max())
 
 
+@pytest.mark.simulated_bench("asks for serial numbers")
 def test_it_says_what_it_is(connect):
     board = connect(board_serial=41, array_serial=42)
     geometry = wire.BOARDS[board.name]
@@ -76,6 +77,7 @@ def test_nothing_moves_before_it_is_opened(connect):
     board.pulse_and_read(reset_pulses(np.array([0])), None)
 
 
+@pytest.mark.simulated_bench("to the microsiemens")
 def test_a_set_pulse_raises_and_a_reset_pulse_lowers(board):
     cells = every_cell(board)
     before = board.pulse_and_read(None, cells).conductance_siemens
@@ -85,6 +87,7 @@ def test_a_set_pulse_raises_and_a_reset_pulse_lowers(board):
     assert after_set == pytest.approx(100e-6, abs=2e-6)
 
 
+@pytest.mark.simulated_bench("to the microsiemens")
 def test_the_gate_decides_where_a_set_pulse_ends(board):
     cells = every_cell(board)
     targets = np.linspace(20e-6, HIGHEST_SIEMENS, len(cells))
@@ -93,6 +96,7 @@ def test_the_gate_decides_where_a_set_pulse_ends(board):
     assert not reads.saturated.any() and reads.steady.all()
 
 
+@pytest.mark.simulated_bench("knows where every cell starts")
 def test_cells_that_are_not_listed_are_inhibited(board):
     cells = every_cell(board)
     chosen = cells[1::3]
@@ -101,6 +105,7 @@ def test_cells_that_are_not_listed_are_inhibited(board):
     assert (reads[listed] > 70e-6).all() and (reads[~listed] < 10e-6).all()
 
 
+@pytest.mark.simulated_bench("to the microsiemens")
 def test_the_order_of_a_list_does_not_matter(board):
     cells = np.random.default_rng(0).permutation(every_cell(board))
     targets = np.linspace(20e-6, HIGHEST_SIEMENS, len(cells))
@@ -109,6 +114,7 @@ def test_the_order_of_a_list_does_not_matter(board):
     assert board.pulse_and_read(None, some).conductance_siemens == pytest.approx(targets[::5], abs=2e-6)
 
 
+@pytest.mark.simulated_bench("to the microsiemens")
 def test_beyond_the_range_of_a_reading(board):
     cells = np.array([0, 1])
     board.pulse_and_read(set_pulses(cells, np.array([10e-6, 100e-6])), None)
@@ -118,6 +124,7 @@ def test_beyond_the_range_of_a_reading(board):
 
 
 @pytest.mark.parametrize("constraint", [Constraint.RECTIFIER, Constraint.NONE])
+@pytest.mark.simulated_bench("as exact as the ideal device")
 def test_a_solve_is_the_least_squares_solution(board, constraint):
     """An 8×2 bank against numpy: non-negative with the rectifier, unconstrained with a dual supply."""
     rng = np.random.default_rng(1)
@@ -140,6 +147,7 @@ def test_a_solve_is_the_least_squares_solution(board, constraint):
     assert outputs.output_volts == pytest.approx(wanted, abs=0.004 * np.abs(wanted).max())
 
 
+@pytest.mark.simulated_bench("as exact as the ideal device")
 def test_the_same_solve_by_indices_and_by_mask_and_in_any_company(board):
     """Neighbouring rows are packed as a mask, scattered ones as indices; groups share frames. One answer a solve."""
     rng = np.random.default_rng(2)
@@ -156,6 +164,7 @@ def test_the_same_solve_by_indices_and_by_mask_and_in_any_company(board):
         assert alone.output_volts == pytest.approx(answer.output_volts, abs=3e-5)
 
 
+@pytest.mark.simulated_bench("as exact as the ideal device")
 def test_feedback_is_ridge_and_bias_shifts(board):
     rows, columns = np.arange(4), np.array([0])
     read = program(board, rows, columns, np.full((4, 1), 100e-6))
@@ -175,6 +184,7 @@ def test_feedback_is_ridge_and_bias_shifts(board):
     assert output(feedback, np.array([-1e-6])) == pytest.approx((drive + 1e-6) / (q + 50e-6), rel=0.01)
 
 
+@pytest.mark.simulated_bench("needs exact conductances")
 def test_a_solve_beyond_the_rail_is_flagged(board):
     rows, columns = np.arange(4), np.array([0])
     program(board, rows, columns, np.full((4, 1), 20e-6))
@@ -184,6 +194,7 @@ def test_a_solve_beyond_the_rail_is_flagged(board):
     assert not small.saturated.any() and large.saturated.all()
 
 
+@pytest.mark.simulated_bench("as exact as the ideal device")
 def test_products(board):
     rng = np.random.default_rng(3)
     rows, columns = np.array([0, 3, 4, 9]), np.array([0, 1, 3])
@@ -272,6 +283,7 @@ def test_bench_time_advances_by_the_tick_rules_only(board):
     assert board.status().ticks - start == 2_500_000 + 210 + 840 + (200 + 4 * 10) + (40 + 50 + 320)
 
 
+@pytest.mark.simulated_bench("25 °C to the hundredth")
 def test_temperature(board):
     assert board.temperature_celsius() == 25.0
 
@@ -285,6 +297,7 @@ def test_closing_ends_the_session_and_gives_the_port_back(connect):
         board.status()
 
 
+@pytest.mark.simulated_bench("needs an unformed array")
 def test_pristine_cells_have_to_be_formed(connect):
     board = connect(preset="default", pristine=True)
     board.open()
@@ -297,6 +310,7 @@ def test_pristine_cells_have_to_be_formed(connect):
     assert np.median(formed) > 50e-6
 
 
+@pytest.mark.simulated_bench("a bench has no seed")
 def test_the_same_seed_answers_the_same_and_another_does_not(connect):
     def session(**wanted):
         board = connect(preset="default", **wanted)

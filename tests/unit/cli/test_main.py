@@ -58,7 +58,7 @@ def test_nothing_said_shows_the_help_and_version_is_one_line():
         (["--rig", "default", "board", "--rig", "ideal", "info"], "--rig is given twice, as default and as ideal"),
         (["board", "info", "--seed", "-1"], "Invalid value for '--seed'"),
         (["board", "info", "--rig", "nowhere"], "no rig 'nowhere': neither a file nor one of default, ideal"),
-        (["board", "info", "--backend", "host"], "backend is 'host'"),
+        (["board", "info", "--backend", "hots"], "backend is 'hots'"),
         (["board", "info", "--backend", "real"], "[board] port is needed"),
         (["array", "form", "--rows", "5:5"], "'5:5' is empty"),
         (["array", "program", "x.npy", "--strategy", "ispav"], "did you mean 'ispva'?"),

@@ -22,9 +22,9 @@ def test_leaving_the_context_grounds_and_closes_even_after_an_error():
         with pytest.raises(ZeroDivisionError):
             with Board(Link(transport)) as board:
                 board.compensate(np.array([0]), np.array([1e-3]))
-                assert simulated.armed and simulated.bench.compensation_siemens.any()
+                assert simulated.armed and simulated.panel.registers.compensation_code.any()
                 raise ZeroDivisionError
-        assert not simulated.armed and not simulated.session and not simulated.bench.compensation_siemens.any()
+        assert not simulated.armed and not simulated.session and not simulated.panel.registers.compensation_code.any()
         board.close()
         with pytest.raises(LinkError):
             board.status()

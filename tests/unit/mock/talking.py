@@ -55,20 +55,20 @@ class Host:
 
     def refused(self, kind: Command, payload: bytes = b"") -> tuple[Status, wire.Refusal]:
         """Status and refusal of a command that must change nothing."""
-        before = snapshot(self.board.bench)
+        before = snapshot(self.board)
         reply = self.command(kind, payload)
         assert reply.status != Status.OK
-        assert snapshot(self.board.bench) == before, "a refused command changed the bench"
+        assert snapshot(self.board) == before, "a refused command changed the bench"
         return Status(reply.status), wire.Refusal.unpack(reply.payload)
 
 
-def snapshot(bench: Bench) -> tuple:
+def snapshot(board: SimulatedBoard) -> tuple:
     """Everything that commands can change."""
-    cells = bench.cells.cell_state
+    registers = vars(board.panel.registers).values()
     return (
-        bench.ticks, bench.routed, bench.compensation_siemens.tobytes(), bench.limits.tobytes(),
-        bench._dac_words.tobytes(), bench._row_mask.tobytes(), bench._column_mask,
-        *(values.tobytes() for values in cells),
+        board.bench.ticks,
+        *(value.tobytes() if isinstance(value, np.ndarray) else value for value in registers),
+        *(values.tobytes() for values in board.bench.cells.cell_state),
     )
 
 

@@ -16,7 +16,7 @@ from hwloop.link.protocol import Command, Polarity
 from hwloop.link.transport import SocketTransport
 from hwloop.mock.bench import Bench
 from hwloop.mock.bench_config import BenchConfig
-from hwloop.mock.bench_state import load_state
+from hwloop.mock.bench_state import load_state, save_state
 from tests.unit.mock.talking import Host, opened, pulse_section
 
 SMALL = "hwloop-16x4"
@@ -68,7 +68,7 @@ def test_what_was_answered_survives_kill_9(tmp_path):
         assert (after.last_begun_kind, after.last_begun_sequence, after.last_completed) == (Command.PULSE, 4, 1)
         # It goes on where the first one stopped: the same pulse, the same landing.
         second.link.run([(Command.PULSE, pulse_section(7))])
-    reference.board.bench.ground()
+    reference.board.panel.registers.ground()
     reference.done(Command.PULSE, pulse_section(7))
     assert np.array_equal(
         Bench(config).cells.cell_state.conductance_siemens, reference.board.bench.cells.cell_state.conductance_siemens
@@ -120,7 +120,22 @@ def test_the_temperature_of_the_rig_counts_and_not_the_stored_one(tmp_path):
     config = {"state": str(tmp_path / "chip.npz")}
     host = opened(**config)
     host.done(Command.PULSE, pulse_section(0))
-    assert Bench(BenchConfig(SMALL, temperature_celsius=60.0, **config)).temperature_celsius() == 60.0
+    assert Bench(BenchConfig(SMALL, temperature_celsius=60.0, **config)).temperature_raw() == 60 * 128
+
+
+def test_whether_the_last_command_was_completed_is_kept(tmp_path):
+    path = tmp_path / "chip.npz"
+    host = opened(state=str(path))
+    host.done(Command.PULSE, pulse_section(0))
+    assert Bench(host.board.bench.config).last_completed
+    host.board.bench.last_completed = False
+    host.board.bench.ticks += 1
+    host.board.bench.save_clock()
+    assert not Bench(host.board.bench.config).last_completed
+    state = load_state(path, 1, 128)
+    del state["last_completed"]
+    save_state(path, state)
+    assert Bench(host.board.bench.config).last_completed, "a state from before there was a record"
 
 
 def test_a_failed_write_leaves_the_old_state_and_is_a_fault(tmp_path):
@@ -130,7 +145,7 @@ def test_a_failed_write_leaves_the_old_state_and_is_a_fault(tmp_path):
     stored = path.read_bytes()
     (tmp_path / "chip.npz.new").mkdir()
     reply = host.command(Command.PULSE, pulse_section(0))
-    assert reply.status == wire.Status.FAULT and not host.board.armed
+    assert reply.status == wire.Status.FAULT and not host.board.armed and not host.board.bench.last_completed
     assert path.read_bytes() == stored
 
 

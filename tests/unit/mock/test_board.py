@@ -11,7 +11,7 @@ import pytest
 from hwloop.link import protocol as wire
 from hwloop.link.frames import Frame
 from hwloop.link.link import Link
-from hwloop.link.protocol import REPLY_BIT, SEQUENCED, Command, SafeReason, Status
+from hwloop.link.protocol import REPLY_BIT, SEQUENCED, Command, Field, SafeReason, Status
 from hwloop.link.transport import SocketTransport
 from hwloop.mock.bench_config import BenchConfig
 from tests.unit.mock.talking import (
@@ -103,7 +103,7 @@ def test_the_dead_man_grounds_after_two_seconds_of_silence_and_not_before():
     host.board.check_dead_man(3.98)
     assert host.board.armed
     host.board.check_dead_man(4.0)
-    assert not host.board.armed and not host.board.bench.compensation_siemens.any()
+    assert not host.board.armed and not host.board.panel.registers.compensation_code.any()
     assert status(host).safe_reason == SafeReason.DEAD_MAN
     reply = host.command(Command.PULSE, pulse_section(0))
     assert reply.status == Status.SAFE_LATCHED and wire.Refusal.unpack(reply.payload).value == SafeReason.DEAD_MAN
@@ -133,12 +133,15 @@ def test_frames_of_another_host_do_not_feed_the_dead_man():
 def test_safe_from_any_host_grounds_everything():
     host = opened()
     host.done(Command.COMPENSATE, words(0, 3, 500))
-    host.done(Command.ROUTE, wire.RouteRequest(wire.Route.CELL_TO_SMU, 0, 1, 2).pack())
     host.done(Command.PULSE, pulse_section(0))
-    bench = host.board.bench
-    assert bench.compensation_siemens[3] > 0 and bench.routed is not None and bench._dac_words.any()
+    registers = host.board.panel.registers
+    assert registers.compensation_code[3] == 500 and registers.dac_words.any()
+    host.done(Command.ROUTE, wire.RouteRequest(wire.Route.CELL_TO_SMU, 0, 1, 2).pack())
+    host.done(Command.ROUTE, wire.RouteRequest(wire.Route.OUTPUTS_TO_DAQ, 0, 0, 0).pack())
+    assert registers.routed_cell == (0, 1, 2) and registers.outputs_routed
     assert Host(host.board, session=0x0C0C).ask(Command.SAFE).status == Status.OK
-    assert not bench.compensation_siemens.any() and bench.routed is None and not bench._dac_words.any()
+    assert not registers.compensation_code.any() and not registers.dac_words.any()
+    assert registers.routed_cell is None and not registers.outputs_routed
     assert status(host).safe_reason == SafeReason.COMMAND
 
 
@@ -157,7 +160,7 @@ def test_resume_keeps_sequence_and_cache_but_not_the_compensation():
     host.board.ground(SafeReason.DEAD_MAN)
     assert host.open(resume=1).status == Status.OK and host.sequence == 2
     assert host.command(Command.PULSE, pulse_section(0), sequence=1) is done
-    assert not host.board.bench.compensation_siemens.any()
+    assert not host.board.panel.registers.compensation_code.any()
 
 
 def test_a_repeated_opening_neither_empties_the_cache_nor_leaves_the_safe_state():
@@ -219,12 +222,71 @@ def test_an_unknown_command(kind):
 
 
 def test_a_model_outside_its_range_is_a_fault_that_grounds():
-    """A temperature that drifts beyond what the coefficients hold for: the board says so instead of dying."""
-    host = opened(temperature_drift_per_hour_celsius=1000.0)
-    for _ in range(4):
-        host.command(Command.WAIT, wire.WaitRequest(2**32 - 1).pack())
-    assert host.command(Command.TEMPERATURE).status == Status.FAULT
+    """A chip colder than what its coefficients hold for: the board says so instead of dying."""
+    host = opened(temperature_drift_per_hour_celsius=-1000.0)
+    host.done(Command.WAIT, wire.WaitRequest(2**32 - 1).pack())
+    assert host.command(Command.READ, read_request(0)).status == Status.FAULT
     assert not host.board.armed and status(host).safe_reason == SafeReason.FAULT and not status(host).last_completed
+    assert host.open().status == Status.OK and not status(host).last_completed
+    host.done(Command.TEMPERATURE)
+    assert status(host).last_completed
+    assert host.command(Command.PULSE, pulse_section(999)).status == Status.OUT_OF_RANGE
+    assert status(host).last_completed, "what is refused whole leaves nothing half done"
+
+
+def test_above_its_limit_the_board_grounds_once_the_command_is_answered():
+    """100 °C an hour from 84 °C on: 85 °C after 36 s, 85.0078 °C a quarter of a second later."""
+    host = opened(temperature_celsius=84.0, temperature_drift_per_hour_celsius=100.0)
+    host.done(Command.COMPENSATE, words(0, 3, 500))
+    host.done(Command.WAIT, wire.WaitRequest(36 * wire.TICK_HERTZ).pack())
+    assert wire.TemperatureReply.unpack(host.done(Command.TEMPERATURE)).centicelsius == 8500
+    assert host.board.armed, "at the limit, not above it"
+    done = host.command(Command.WAIT, wire.WaitRequest(wire.TICK_HERTZ).pack())
+    assert done.status == Status.OK and not host.board.armed
+    assert status(host).safe_reason == SafeReason.TEMPERATURE and status(host).last_completed
+    assert not host.board.panel.registers.compensation_code.any()
+    assert host.command(Command.WAIT, b"", sequence=host.sequence - 1) is done, "and is told again"
+    latched = host.command(Command.PULSE, pulse_section(0))
+    assert latched.status == Status.SAFE_LATCHED
+    assert wire.Refusal.unpack(latched.payload).value == SafeReason.TEMPERATURE
+
+
+@pytest.mark.parametrize("resume", [0, 1])
+def test_a_board_that_is_too_hot_does_not_open(resume):
+    host = opened(temperature_celsius=80.0, temperature_drift_per_hour_celsius=100.0)
+    host.done(Command.TEMPERATURE)
+    host.done(Command.WAIT, wire.WaitRequest(360 * wire.TICK_HERTZ).pack())
+    reply = host.open(resume)
+    refusal = wire.Refusal.unpack(reply.payload)
+    assert reply.status == Status.FAULT and Field(refusal.field) == Field.TEMPERATURE
+    assert (refusal.value, refusal.low, refusal.high) == (9000, -4000, 8500)
+    found = status(host)
+    assert (found.armed, found.open_session, found.expected_sequence) == (0, SESSION, 2), "the session is as it was"
+    assert Host(temperature_celsius=85.1).open().status == Status.FAULT
+
+
+def test_a_cell_is_routed_until_the_next_command_that_drives():
+    host = opened()
+    registers = host.board.panel.registers
+    driving = [
+        (Command.PULSE, pulse_section(0)), (Command.READ, read_request(0)), (Command.MVM, mvm_section(0, 0)),
+        (Command.SOLVE, solve_section(0, 0)), (Command.PULSE, b""),
+    ]
+    for kind, payload in driving:
+        host.done(Command.ROUTE, wire.RouteRequest(wire.Route.CELL_TO_SMU, 1, 3, 2).pack())
+        host.done(Command.ROUTE, wire.RouteRequest(wire.Route.OUTPUTS_TO_DAQ, 0, 0, 0).pack())
+        for other, of_other in [
+            (Command.WAIT, wire.WaitRequest(1).pack()), (Command.COMPENSATE, words(0, 1, 2)),
+            (Command.TEMPERATURE, b""), (Command.TIGHTEN, wire.TightenRequest(0, 32000).pack()),
+        ]:
+            host.done(other, of_other)
+        assert host.command(kind, payload + b"spoilt").status != Status.OK
+        assert registers.routed_cell == (1, 3, 2), "what is refused ends nothing"
+        host.done(kind, payload)
+        assert registers.routed_cell is None and registers.outputs_routed
+    host.done(Command.ROUTE, wire.RouteRequest(wire.Route.CELL_TO_SMU, 1, 3, 2).pack())
+    host.done(Command.ROUTE, wire.RouteRequest(wire.Route.NOTHING, 0, 0, 0).pack())
+    assert registers.routed_cell is None and not registers.outputs_routed
 
 
 def random_payload(rng: np.random.Generator, kind: int) -> bytes:
@@ -277,13 +339,15 @@ def test_no_frame_whatever_is_in_it_kills_the_board_or_goes_beyond_a_limit(seed)
     rng = np.random.default_rng(seed)
     host = opened()
     bench, beyond, answered = host.board.bench, [], set()
-    limits = bench.limits.copy()
+    limits = host.board.panel.registers.limits
+    compiled_in = limits.copy()
     original = bench.cells.pulse
 
     def watched(cells, polarity, amplitude_volts, gate_volts, width_seconds, start_tick):
         forming = np.broadcast_to(polarity == 2, np.shape(amplitude_volts))
         beyond.append((np.asarray(amplitude_volts) > np.where(forming, 3.3001, 2.5)).any())
-        beyond.append((np.asarray(gate_volts) > 3.0001).any() or not 1e-7 <= width_seconds <= 1e-3)
+        beyond.append((np.asarray(gate_volts) > 3.0001).any())
+        beyond.append((width_seconds < 1e-7).any() or (width_seconds > 1e-3).any())
         original(cells, polarity, amplitude_volts, gate_volts, width_seconds, start_tick)
 
     bench.cells.pulse = watched
@@ -299,7 +363,7 @@ def test_no_frame_whatever_is_in_it_kills_the_board_or_goes_beyond_a_limit(seed)
             answered.add((int(kind), reply.status))
             assert len(reply.payload) + 10 <= bench.geometry.max_frame_bytes
         if rng.random() < 0.05:
-            bench.limits[:] = limits    # as after a reset, or soon no pulse is allowed any more
+            limits[:] = compiled_in     # as after a reset, or soon no pulse is allowed any more
         if not host.board.armed or host.board.session != SESSION:
             host.board.armed = False
             assert host.open().status == Status.OK

@@ -267,12 +267,17 @@ def test_limits_only_tighten():
     assert (describe.amplitude_code_limit, describe.row_on_ticks_limit) == (VOLTS_2 - 1, 10)
     host.ask(Command.CLOSE)
     host.open()
-    assert host.board.bench.limits[LimitKind.AMPLITUDE_CODE] == VOLTS_2 - 1, "until the next reset"
+    assert host.board.panel.registers.limits[LimitKind.AMPLITUDE_CODE] == VOLTS_2 - 1, "until the next reset"
 
 
-def test_temperature_is_told_to_a_hundredth():
-    host = opened(temperature_celsius=-12.344)
-    assert wire.TemperatureReply.unpack(host.done(Command.TEMPERATURE)).centicelsius == -1234
+@pytest.mark.parametrize(
+    ("celsius", "raw", "centicelsius"),
+    [(25.0, 3200, 2500), (-12.344, -1580, -1234), (-0.004, -1, -1), (0.003, 0, 0), (84.9961, 10880, 8500)],
+)
+def test_temperature_is_what_a_sensor_of_an_eighth_of_a_sixteenth_degree_tells(celsius, raw, centicelsius):
+    host = opened(temperature_celsius=celsius)
+    assert host.board.bench.temperature_raw() == raw
+    assert wire.TemperatureReply.unpack(host.done(Command.TEMPERATURE)).centicelsius == centicelsius
 
 
 def test_readings_follow_pulses():
