@@ -41,9 +41,9 @@ fuzz:
 
 # The image job on the firmware and on the Python board: the same factors, and how much longer it takes.
 emulated-image: firmware $(VENV)/.warm
-	$(BIN)/python benchmarks/same_factors.py emulated
+	$(BIN)/python -m benchmarks.same_factors emulated
 host-image: firmware $(VENV)/.warm
-	$(BIN)/python benchmarks/same_factors.py host
+	$(BIN)/python -m benchmarks.same_factors host
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """The image job on the firmware and on the Python board: the same factors bit for bit, and what it costs.
 
-    python benchmarks/same_factors.py host         the default job whole, on the firmware compiled for this PC
-    python benchmarks/same_factors.py emulated     a grey crop of 16 × 16, 2 iterations, on the emulated microcontroller
+    python -m benchmarks.same_factors host       the default job whole, on the firmware compiled for this PC
+    python -m benchmarks.same_factors emulated   a grey crop of 16 × 16, 2 iterations, on the emulated microcontroller
 
 Ends with 1 where the factors differ or a bar is missed.
 """

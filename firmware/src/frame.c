@@ -178,7 +178,7 @@ bool frame_next(struct frame *frame)
 bool frame_safe_waits(uint16_t session)
 {
     while (held - coming > looked_at) {
-        uint8_t header[HWL_HEADER_BYTES];
+        uint8_t header[HWL_HEADER_BYTES] = {0};
         struct sink sink = {.bytes = header, .room = sizeof header};
         struct frame frame;
         size_t count = block_bytes(looked_at);
@@ -222,10 +222,10 @@ void frame_resend(const uint8_t *body, size_t body_bytes)
 {
     static const uint8_t delimiter = HWL_DELIMITER;
     struct outgoing outgoing;
-    size_t at = 0, run;
+    size_t at = 0;
     outgoing.count = 0;
     for (;;) {
-        run = run_bytes(body + at, body_bytes - at);
+        size_t run = run_bytes(body + at, body_bytes - at);
         uint8_t code = (uint8_t)(run + 1u);
         send(&outgoing, &code, 1);
         send(&outgoing, body + at, run);

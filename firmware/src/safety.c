@@ -127,6 +127,7 @@ void safety_begin(uint8_t kind, uint16_t sequence)
     record.sequence = sequence;
     record.completed = false;
     keep();
+    looked_milliseconds = hal_milliseconds();   /* what is over within a millisecond is not interrupted */
 }
 
 void safety_complete(bool completed)

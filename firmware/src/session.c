@@ -204,6 +204,9 @@ static bool open_session(const struct frame *frame, bool resume, struct refusal 
 {
     if (!may_arm(why))
         return false;
+    /* Chips that were found broken may have lost what they were told at the start. */
+    if (safety_reason() == HWL_SAFE_REASON_FAULT && !panel_start())
+        return refuse_fault(why);
     if (!resume)
         panel_ground();
     if (!panel_enable())

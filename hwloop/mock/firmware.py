@@ -82,8 +82,8 @@ class FirmwareProcess:
         """End it, and wait until it has; gives its exit status."""
         self.port.close()
         self.chips.close()
-        if self._asked_to_end:
-            self._process.terminate()
+        if self._has_to_be_ended:
+            self._process.kill()    # nothing of it is kept, and it would comment on anything gentler
         try:
             return self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -91,7 +91,7 @@ class FirmwareProcess:
             return self._process.wait()
 
     def _start_on_host(self, firmware: Firmware) -> None:
-        self._asked_to_end = False      # ends by itself when its streams do
+        self._has_to_be_ended = False   # ends by itself when its streams do
         self.port, port = socket.socketpair()
         self.chips, chips = socket.socketpair()
         with port, chips:
@@ -102,7 +102,7 @@ class FirmwareProcess:
             )  # fmt: skip
 
     def _start_emulator(self, firmware: Firmware) -> None:
-        self._asked_to_end = True
+        self._has_to_be_ended = True
         with tempfile.TemporaryDirectory(prefix="hwloop-") as folder:
             names = [f"{folder}/port", f"{folder}/chips"]
             with _listening(names[0]) as port, _listening(names[1]) as chips:

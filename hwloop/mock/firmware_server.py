@@ -72,8 +72,9 @@ class FirmwareServer(HostServer):
             self._start_again(str(error))
 
     def take(self, now_seconds: float) -> None:
-        """Frames of the hosts, one of each in turn, as far as the port takes them."""
-        while len(self._to_port) < PORT_BYTES:
+        """Frames of the hosts, one of each in turn, as far as the port takes them; a microcontroller that has not
+        started yet would lose them."""
+        while self.panel.is_running and len(self._to_port) < PORT_BYTES:
             turn = [host for host in self.hosts.values() if host.frames]
             if self._orphaned:
                 self._to_port += self._orphaned.popleft() + b"\0"

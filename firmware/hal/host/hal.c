@@ -27,6 +27,7 @@ enum {
 
 static int port_fd, chips_fd;
 static bool chips_dead;
+static bool host_stuck;             /* it took nothing for too long, and is not waited for before it does again */
 
 static uint8_t queue[QUEUE_BYTES];
 static size_t queued;
@@ -165,9 +166,12 @@ void hal_port_write(const uint8_t *bytes, size_t count)
         ssize_t written = write(port_fd, bytes, count);
         if (written < 0 && errno != EAGAIN && errno != EINTR)
             end();
-        if (written < 0 && !wait_for(port_fd, POLLOUT, PORT_MILLISECONDS))
+        if (written < 0 && (host_stuck || !wait_for(port_fd, POLLOUT, PORT_MILLISECONDS))) {
+            host_stuck = true;
             return;
+        }
         if (written > 0) {
+            host_stuck = false;
             bytes += written;
             count -= (size_t)written;
         }

@@ -100,6 +100,7 @@ static inline void reg_change(uint32_t address, uint32_t mask, uint32_t bits)
 #define SPI_CR1_SPE 0x0040u
 #define SPI_CR1_SSI 0x0100u
 #define SPI_CR1_SSM 0x0200u
+#define SPI_CR1_DFF 0x0800u     /* 16 bits at a time */
 #define SPI_SR 0x08u
 #define SPI_SR_RXNE 0x0001u
 #define SPI_SR_TXE 0x0002u

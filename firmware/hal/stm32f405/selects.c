@@ -20,26 +20,26 @@
 #define SENSOR (MASTER | SPI_CR1_BY_16 | SPI_CR1_CPOL | SPI_CR1_CPHA)           /* mode 3, 2.6 MHz */
 
 static const struct select fixed[] = {
-    [HWL_SELECT_COLUMN_DAC] = {GPIOE, 1u << 0, DAC, 0},
-    [HWL_SELECT_GATE_DAC] = {GPIOE, 1u << 1, DAC, 1},
-    [HWL_SELECT_BIAS_DAC] = {GPIOE, 1u << 2, DAC, 0},
-    [HWL_SELECT_ADC_LOW] = {GPIOE, 1u << 3, ADC, 1},
-    [HWL_SELECT_ADC_HIGH] = {GPIOE, 1u << 4, ADC, 2},
-    [HWL_SELECT_TEMPERATURE] = {GPIOE, 1u << 5, SENSOR, 1},
-    [HWL_SELECT_MODE_SWITCHES] = {GPIOE, 1u << 6, CHAIN, 2},
-    [HWL_SELECT_COLUMN_SELECT] = {GPIOE, 1u << 7, CHAIN, 1},
-    [HWL_SELECT_COLUMN_MASK] = {GPIOE, 1u << 8, CHAIN, 1},
-    [HWL_SELECT_FEEDBACK] = {GPIOE, 1u << 9, CHAIN_SPI1, 0},
+    [HWL_SELECT_COLUMN_DAC] = {GPIOE, 1u << 0, DAC, 0, true},
+    [HWL_SELECT_GATE_DAC] = {GPIOE, 1u << 1, DAC, 1, true},
+    [HWL_SELECT_BIAS_DAC] = {GPIOE, 1u << 2, DAC, 0, true},
+    [HWL_SELECT_ADC_LOW] = {GPIOE, 1u << 3, ADC, 1, false},
+    [HWL_SELECT_ADC_HIGH] = {GPIOE, 1u << 4, ADC, 2, false},
+    [HWL_SELECT_TEMPERATURE] = {GPIOE, 1u << 5, SENSOR, 1, false},
+    [HWL_SELECT_MODE_SWITCHES] = {GPIOE, 1u << 6, CHAIN, 2, false},
+    [HWL_SELECT_COLUMN_SELECT] = {GPIOE, 1u << 7, CHAIN, 1, false},
+    [HWL_SELECT_COLUMN_MASK] = {GPIOE, 1u << 8, CHAIN, 1, false},
+    [HWL_SELECT_FEEDBACK] = {GPIOE, 1u << 9, CHAIN_SPI1, 0, false},
 };
-static const struct select row_select = {GPIOE, 1u << 10, CHAIN, 2};
-static const struct select row_mask = {GPIOE, 1u << 11, CHAIN, 2};
+static const struct select row_select = {GPIOE, 1u << 10, CHAIN, 2, false};
+static const struct select row_mask = {GPIOE, 1u << 11, CHAIN, 2, false};
 static const struct select compensation[] = {
-    {GPIOC, 1u << 0, CHAIN, 1}, {GPIOC, 1u << 1, CHAIN, 2}, {GPIOC, 1u << 2, CHAIN, 1}, {GPIOC, 1u << 3, CHAIN, 2},
-    {GPIOC, 1u << 4, CHAIN, 1}, {GPIOC, 1u << 5, CHAIN, 2}, {GPIOC, 1u << 6, CHAIN, 1}, {GPIOC, 1u << 7, CHAIN, 2},
+    {GPIOC, 1u << 0, CHAIN, 1, false}, {GPIOC, 1u << 1, CHAIN, 2, false}, {GPIOC, 1u << 2, CHAIN, 1, false}, {GPIOC, 1u << 3, CHAIN, 2, false},
+    {GPIOC, 1u << 4, CHAIN, 1, false}, {GPIOC, 1u << 5, CHAIN, 2, false}, {GPIOC, 1u << 6, CHAIN, 1, false}, {GPIOC, 1u << 7, CHAIN, 2, false},
 };
 static const struct select input_dac[] = {
-    {GPIOD, 1u << 3, DAC, 0}, {GPIOD, 1u << 4, DAC, 1}, {GPIOD, 1u << 5, DAC, 0}, {GPIOD, 1u << 6, DAC, 2},
-    {GPIOD, 1u << 7, DAC, 0}, {GPIOD, 1u << 8, DAC, 1}, {GPIOD, 1u << 9, DAC, 0}, {GPIOD, 1u << 10, DAC, 2},
+    {GPIOD, 1u << 3, DAC, 0, true}, {GPIOD, 1u << 4, DAC, 1, true}, {GPIOD, 1u << 5, DAC, 0, true}, {GPIOD, 1u << 6, DAC, 2, true},
+    {GPIOD, 1u << 7, DAC, 0, true}, {GPIOD, 1u << 8, DAC, 1, true}, {GPIOD, 1u << 9, DAC, 0, true}, {GPIOD, 1u << 10, DAC, 2, true},
 };
 
 enum {

@@ -9,10 +9,11 @@
 enum { BUSES = 3 };
 
 struct select {
-    uint32_t port;                  /* GPIO of the chip select; 0: there is no such chip */
+    uint32_t port;                  /* GPIO of the chip select */
     uint16_t pin_bit;
     uint16_t control;               /* SPI_CR1 while it is selected */
     uint8_t bus;                    /* 0 SPI1, 1 SPI2, 2 SPI3 */
+    bool is_dac;                    /* an LTC2668, which takes 32 bits as well as 24 */
 };
 
 /* NULL: this board has no such chip. */

@@ -72,6 +72,11 @@ class ChipPanel:
         self.feed(bytes([wiring.STREAM_FINISH]))
 
     @property
+    def is_running(self) -> bool:
+        """Whether the firmware has said HELLO since its last reset."""
+        return self._running
+
+    @property
     def lines_driven(self) -> bool:
         """Whether any line of the arrays is away from ground now."""
         now = self._chips.now
