@@ -8,10 +8,10 @@ DATA := $(or $(HWLOOP_DATA),data)
 # Numba compiles a kernel again when its file changes: warm up again just then.
 KERNELS := $(shell grep -rlE "njit|vectorize" hwloop --include=*.py)
 
-FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi qemu-system-arm
 FIRMWARE_TEST_PACKAGES := clang libclang-rt-dev cppcheck gcovr
 
-.PHONY: run test lint bench clean lock firmware firmware-test fuzz emulated-image host-image all-tests
+.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image
 
 run: $(VENV)/.warm
 	$(BIN)/hwloop factorize image
@@ -20,7 +20,6 @@ run: $(VENV)/.warm
 test: lint firmware $(VENV)/.warm
 	$(MAKE) --no-print-directory -j2 all-tests
 all-tests: firmware-test pytest
-.PHONY: pytest
 pytest:
 	$(BIN)/pytest
 
@@ -32,8 +31,7 @@ firmware:
 firmware-test:
 	@for tool in clang cppcheck gcovr; do command -v $$tool >/dev/null || { \
 	    echo "$$tool is missing: install the Debian packages $(FIRMWARE_TEST_PACKAGES)" >&2; exit 1; }; done
-	$(MAKE) --no-print-directory -C firmware test coverage lint fuzz-short
-	$(PYTHON) firmware/tests/mutate.py
+	$(MAKE) --no-print-directory -C firmware test coverage lint budget mutations fuzz-short
 
 # An hour, unless FUZZ_SECONDS says otherwise; it goes on where it stopped.
 fuzz:

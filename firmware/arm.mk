@@ -6,11 +6,11 @@ ARM := $(BUILD)/arm
 ARM_STACK_BYTES := 4096
 ARM_FLASH_BAR := 65536
 ARM_RAM_BAR := 65536
-ARM_QEMU := qemu-system-arm -M netduinoplus2 -nographic -monitor none -no-reboot
 
-ARM_FLAGS := $(CFLAGS) -O2 -g -mcpu=cortex-m4 -mthumb -mfloat-abi=soft -ffreestanding -ffunction-sections -fdata-sections \
+ARM_CPU := -mcpu=cortex-m4 -mthumb -mfloat-abi=soft
+ARM_FLAGS := $(CFLAGS) -O2 -g $(ARM_CPU) -ffreestanding -ffunction-sections -fdata-sections \
              -fstack-usage -fcallgraph-info=su -Ihal/stm32f405/include
-ARM_LINK := -mcpu=cortex-m4 -mthumb -mfloat-abi=soft -nostdlib -T hal/stm32f405/link.ld -Wl,--gc-sections \
+ARM_LINK := $(ARM_CPU) -nostdlib -T hal/stm32f405/link.ld -Wl,--gc-sections \
             -Wl,--fatal-warnings -Wl,--defsym=link_stack_bytes=$(ARM_STACK_BYTES)
 
 ARM_CORE := $(addprefix hal/stm32f405/,vectors.c string.c clock.c selects.c system.c port.c)
@@ -51,21 +51,33 @@ $(ARM)/%.bin: $(ARM)/%.elf
 $(ARM)/%.hex: $(ARM)/%.elf
 	$(ARM_PREFIX)objcopy -O ihex $< $@
 
+# Sections of `size -A` into flash (code, and what RAM begins with) and RAM (that, zeros, what survives, stack).
+ARM_SIZE = $$1==".text" || $$1==".data" {flash+=$$2} \
+    $$1==".data" || $$1==".bss" || $$1==".noinit" || $$1==".stack" {ram+=$$2} \
+    END {printf "%s: flash %d of %d, RAM with stack %d of %d bytes\n", name, flash, flash_bar, ram, ram_bar; \
+         exit flash > flash_bar || ram > ram_bar}
+
 .PHONY: arm arm-size arm-stack budget
 arm: $(ARM_IMAGES:%=$(ARM)/%.elf) $(addprefix $(ARM)/hwloop-board-stm32f405,.bin .hex)
 
 # The linker refuses what is larger than 64 KiB of flash or RAM; here are the figures, stack included.
 size:: arm-size
 arm-size: $(ARM_IMAGES:%=$(ARM)/%.elf)
-	@for elf in $^; do $(ARM_PREFIX)size -A $$elf | awk -v name=$$elf -v flash_bar=$(ARM_FLASH_BAR) -v ram_bar=$(ARM_RAM_BAR) \
-	    '$$1==".text"{flash+=$$2} $$1==".data"{flash+=$$2; ram+=$$2} $$1==".bss"||$$1==".stack"||$$1==".noinit"{ram+=$$2} \
-	     END{printf "%s: flash %d of %d, RAM with stack %d of %d bytes\n", name, flash, flash_bar, ram, ram_bar; \
-	         exit flash > flash_bar || ram > ram_bar}' || exit 1; done
+	@for elf in $^; do $(ARM_PREFIX)size -A $$elf | awk -v name=$$elf -v flash_bar=$(ARM_FLASH_BAR) \
+	    -v ram_bar=$(ARM_RAM_BAR) '$(ARM_SIZE)' || exit 1; done
 
 stack: arm-stack
 arm-stack: $(ARM_IMAGES:%=$(ARM)/%.stack)
 	@for image in $(ARM_IMAGES); do echo "$$image"; cat $(ARM)/$$image.stack; done
 
-# Instructions a row of PULSE, READ and SOLVE, counted by the emulator, against the tick rules; fails where one does not fit.
+# Instructions a row of PULSE, READ and SOLVE, counted by the emulator, against the tick rules; fails where they do not
+# fit.
 budget: $(ARM)/budget.elf
 	$(PYTHON) tests/budget/run.py $(ARM)/budget.elf
+
+# ---- tests of the microcontroller's body on the PC: its sources, with registers of memory behind them ----
+
+STM32F405_TESTED := clock selects system port spi timeline chips
+$(foreach test,$(patsubst tests/%.c,%,$(wildcard tests/test_stm32f405_*.c)),\
+    $(eval SOURCES_$(test) := $(STM32F405_TESTED:%=hal/stm32f405/%.c))$(eval FLAGS_$(test) := -DHWL_FAKE_REGISTERS))
+$(foreach name,$(STM32F405_TESTED) fake_registers,$(eval FLAGS_$(name) := -DHWL_FAKE_REGISTERS))

@@ -12,13 +12,16 @@ from cobs import cobs
 from hwloop.errors import DeviceError
 from hwloop.link.protocol import REPLY_BIT, Header, ResetCause
 from hwloop.mock.bench import Bench
+from hwloop.mock.chips import wiring
 from hwloop.mock.chips.panel import ChipPanel
-from hwloop.mock.firmware import Firmware, FirmwareProcess
+from hwloop.mock.firmware import EMULATED, Firmware, FirmwareProcess
 from hwloop.mock.hosts import CHUNK_BYTES, Host, HostServer
 
 # Frames on their way into the firmware's port; the rest waits with the hosts, which take turns.
 PORT_BYTES = 4096
 ASKED_FRAMES = 1024
+# What the last byte of FINISH and HELLO may be, and how long more bytes are waited for.
+ASKING, GATHER_SECONDS = (wiring.STREAM_FINISH, wiring.STREAM_VERSION), 2e-4
 # A firmware that keeps dying as soon as it is started is given up.
 QUICK_SECONDS, QUICK_DEATHS = 2.0, 5
 
@@ -61,7 +64,9 @@ class FirmwareServer(HostServer):
         process = self.process
         try:
             if process.chips.fileno() in readable:
-                self._to_chips += self.panel.feed(_received(process.chips))
+                emulated = self.firmware.backend == EMULATED
+                stream = _gathered(process.chips) if emulated else _received(process.chips)
+                self._to_chips += self.panel.feed(stream)
             _send(process.chips, self._to_chips)
             if process.port.fileno() in readable:
                 self._pass_replies(_received(process.port))
@@ -127,6 +132,19 @@ def _received(connection: socket.socket) -> bytes:
     data = connection.recv(CHUNK_BYTES)
     if not data:
         raise EOFError
+    return data
+
+
+def _gathered(connection: socket.socket) -> bytes:
+    """As `_received`, gathered until it may end in something that is to be answered: an emulator says byte after byte,
+    and each look at them costs more than the byte."""
+    data = _received(connection)
+    while data[-1] not in ASKING and len(data) < CHUNK_BYTES:
+        time.sleep(GATHER_SECONDS)
+        try:
+            data += _received(connection)
+        except BlockingIOError:
+            break
     return data
 
 

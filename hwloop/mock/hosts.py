@@ -19,8 +19,8 @@ WAITING_FRAMES = 64
 
 @dataclass(eq=False)
 class Host:
-    """One connected host: its descriptor, what it said (coded frames without delimiters, the beginning of one more),
-    and what it has yet to be told."""
+    """One connected host: its descriptor, what it said (coded frames without delimiters, empty ones too; the
+    beginning of one more), and what it has yet to be told."""
 
     descriptor: int
     frames: deque[bytes] = field(default_factory=deque)
@@ -34,7 +34,7 @@ class Host:
         if blocks and self.skipping:
             self.skipping = False
             del blocks[0]
-        self.frames += filter(None, blocks)
+        self.frames += blocks
         if len(self.rest) > longest and not self.skipping:
             self.frames.append(self.rest[: longest + 1])
             self.skipping = True

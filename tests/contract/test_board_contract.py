@@ -41,7 +41,7 @@ def program(board, rows, columns, siemens: np.ndarray) -> np.ndarray:
     cells = np.concatenate([cells_of(board, array, rows, columns).ravel() for array in (0, 1)])
     written = targets > 1e-6
     board.pulse_and_read(set_pulses(cells[written], targets[written]), None)
-    reads = board.pulse_and_read(None, every_cell(board), averages=64, sub_averages=1)
+    reads = board.pulse_and_read(None, every_cell(board), averages=8, sub_averages=1)
     return reads.conductance_siemens.reshape(2, board.rows, board.columns)
 
 
@@ -130,13 +130,13 @@ def test_a_solve_is_the_least_squares_solution(board, constraint):
     rng = np.random.default_rng(1)
     rows, columns = np.arange(2, 10), np.array([1, 3])
     program(board, rows, columns, rng.uniform(20e-6, HIGHEST_SIEMENS, (8, 2)))
-    read = board.pulse_and_read(None, every_cell(board), averages=255, sub_averages=4).conductance_siemens
+    read = board.pulse_and_read(None, every_cell(board), averages=8, sub_averages=1).conductance_siemens
     read = read.reshape(2, board.rows, board.columns)
     matrix = read[0][np.ix_(rows, columns)]
     compensate(board, read)
     currents = rng.uniform(-1.0, 0.4, (40, 8)) * 0.25 * board.scales.input_siemens
     volts = currents / board.scales.input_siemens
-    (outputs,) = board.solve([SolveGroup(rows, columns, volts, 40e-6, 16, constraint)])
+    (outputs,) = board.solve([SolveGroup(rows, columns, volts, 40e-6, 4, constraint)])
     assert not outputs.saturated.any() and not outputs.unsettled.any()
     if constraint == Constraint.NONE:
         wanted = -np.linalg.lstsq(matrix, currents.T, rcond=None)[0].T
@@ -155,7 +155,7 @@ def test_the_same_solve_by_indices_and_by_mask_and_in_any_company(board):
     program(board, rows, np.arange(4), rng.uniform(20e-6, 60e-6, (16, 4)))
     volts = -rng.uniform(0.0, 0.05, (5, 16))
     groups = [
-        SolveGroup(rows[::step], np.arange(4)[:k], volts[:, ::step], 40e-6, 64) for step in (1, 2, 5) for k in (1, 2)
+        SolveGroup(rows[::step], np.arange(4)[:k], volts[:, ::step], 40e-6, 8) for step in (1, 2, 5) for k in (1, 2)
     ]
     together = board.solve(groups)
     for group, answer in zip(groups, together, strict=True):
@@ -175,7 +175,7 @@ def test_feedback_is_ridge_and_bias_shifts(board):
     drive = float(column.sum()) * board.scales.input_siemens * 0.05 / row_sum
 
     def output(feedback=None, bias=None):
-        group = SolveGroup(rows, columns, volts, 40e-6, 64, Constraint.RECTIFIER, feedback, bias)
+        group = SolveGroup(rows, columns, volts, 40e-6, 8, Constraint.RECTIFIER, feedback, bias)
         return board.solve([group])[0].output_volts[0, 0]
 
     assert output() == pytest.approx(drive / q, rel=0.01)
@@ -201,7 +201,7 @@ def test_products(board):
     read = program(board, rows, columns, rng.uniform(20e-6, 100e-6, (4, 3)))
     volts = rng.uniform(-0.1, 0.1, (6, 4))
     for array in (0, 1):
-        amps, beyond = board.multiply(array, rows, columns, volts, averages=64)
+        amps, beyond = board.multiply(array, rows, columns, volts, averages=8)
         wanted = volts @ read[array][np.ix_(rows, columns)]
         assert amps == pytest.approx(wanted, abs=5e-8) and not beyond.any()
     assert board.multiply(0, rows, columns, np.full((1, 4), 0.5))[1].all()

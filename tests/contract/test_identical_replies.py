@@ -7,6 +7,7 @@ is made of, how fast it is, or where it cut a reading into pieces.
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.simulated_bench("compares with the Python board, and lo
 
 either_firmware = pytest.mark.parametrize("firmware", ["host", "emulated"])
 SMALL, USUAL, LARGE = "hwloop-16x4", "hwloop-128x16", "hwloop-4096x16"
+REPLY_SECONDS = 60.0
 NO_NOISE = ("chain_noise", "cell_noise", "rtn")
 
 
@@ -38,7 +40,7 @@ def firmware_running(backend: str, bench: Bench) -> Iterator[tuple[FirmwareServe
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        here.settimeout(60)
+        here.settimeout(wire.SESSION_HEARTBEAT_MILLISECONDS * 1e-3)
         yield server, here
     finally:
         here.close()
@@ -48,13 +50,17 @@ def firmware_running(backend: str, bench: Bench) -> Iterator[tuple[FirmwareServe
 
 
 def exchange(connection: socket.socket, frame: Frame) -> bytes:
-    """The coded reply to one frame."""
+    """The coded reply to one frame; heartbeats keep a board alive that works on it for long."""
     connection.sendall(frame.encode())
-    reply = b""
+    reply, deadline = b"", time.monotonic() + REPLY_SECONDS
     while not reply.endswith(b"\0"):
-        data = connection.recv(1 << 16)
-        assert data, "the board has ended"
-        reply += data
+        assert time.monotonic() < deadline, f"no reply to {frame}"
+        try:
+            data = connection.recv(1 << 16)
+            assert data, "the board has ended"
+            reply += data
+        except TimeoutError:
+            connection.sendall(Frame(Command.HEARTBEAT, 0, SESSION, 0, b"").encode())
     return reply
 
 

@@ -1,5 +1,5 @@
-/* The chips at the end of a second UART: what the queue is asked for goes out as the stream of wiring.toml, and simulated
- * chips carry it out. Linked with the stm32f405 body in place of its SPI, pins, time line and backup memory. */
+/* The chips at the end of a second UART: what the queue is asked for goes out as the stream of wiring.toml, and
+ * simulated chips carry it out. Linked with the stm32f405 body in place of its SPI, time line and backup memory. */
 #include <string.h>
 
 #include "../hal.h"

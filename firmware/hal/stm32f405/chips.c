@@ -19,9 +19,9 @@ enum { BACKUP_READS = 100000 };
 
 static void start_backup(void)
 {
-    reg_set(RCC_APB1ENR, RCC_APB1ENR_PWR);
+    reg_enable(RCC_APB1ENR, RCC_APB1ENR_PWR);
     reg_set(PWR_CR, PWR_CR_DBP);
-    reg_set(RCC_AHB1ENR, RCC_AHB1ENR_BKPSRAM);
+    reg_enable(RCC_AHB1ENR, RCC_AHB1ENR_BKPSRAM);
     reg_set(PWR_CSR, PWR_CSR_BRE);
     /* Without its regulator the memory still keeps what it has while the supply is there: most resets. */
     (void)clock_wait(PWR_CSR, PWR_CSR_BRR, PWR_CSR_BRR, BACKUP_READS);

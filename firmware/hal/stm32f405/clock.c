@@ -4,7 +4,7 @@
 
 enum {
     READY_READS = 200000,               /* at least 25 ms at 16 MHz: a crystal starts within 5 ms */
-    PLL_M = 8, PLL_N = 336, PLL_P = 0,  /* 8 MHz / 8 x 336 / 2 = 168 MHz; P = 0 divides by 2 */
+    PLL_M = 8, PLL_N = 336,             /* 8 MHz / 8 x 336 / 2 = 168 MHz: the field of P is 0, which divides by 2 */
     PLL_Q = 7
 };
 
@@ -27,15 +27,14 @@ static void switch_off(void)
 
 struct clocks clock_start(void)
 {
-    reg_set(RCC_APB1ENR, RCC_APB1ENR_PWR);
+    reg_enable(RCC_APB1ENR, RCC_APB1ENR_PWR);
     reg_set(PWR_CR, PWR_CR_VOS); /* full core voltage, needed above 144 MHz */
     reg_set(RCC_CR, RCC_CR_HSEON);
     if (!clock_wait(RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY, READY_READS)) {
         switch_off();
         return internal;
     }
-    reg_write(RCC_PLLCFGR, (uint32_t)PLL_M | (uint32_t)PLL_N << 6 | (uint32_t)PLL_P << 16 | RCC_PLLCFGR_SRC_HSE |
-                               (uint32_t)PLL_Q << 24);
+    reg_write(RCC_PLLCFGR, (uint32_t)PLL_M | (uint32_t)PLL_N << 6 | RCC_PLLCFGR_SRC_HSE | (uint32_t)PLL_Q << 24);
     reg_set(RCC_CR, RCC_CR_PLLON);
     if (!clock_wait(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, READY_READS)) {
         switch_off();

@@ -16,9 +16,11 @@ void port_open(struct port *port, uint32_t base, uint32_t bus_hertz, uint32_t ba
 {
     port->base = base;
     port->in = port->out = 0;
+    port->enable_offset = interrupt / INTERRUPT_WORD * 4;
+    port->enable_bit = 1u << interrupt % INTERRUPT_WORD;
     reg_write(base + USART_BRR, (bus_hertz + baud / 2) / baud);
     reg_write(base + USART_CR1, USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE);
-    reg_write(NVIC_ISER + interrupt / INTERRUPT_WORD * 4, 1u << interrupt % INTERRUPT_WORD);
+    reg_write(NVIC_ISER + port->enable_offset, port->enable_bit);
 }
 
 void port_interrupt(struct port *port)
@@ -29,7 +31,8 @@ void port_interrupt(struct port *port)
     }
     uint32_t in = port->in;
     if (in - port->out == PORT_RING_BYTES) {
-        reg_clear(port->base + USART_CR1, USART_CR1_RXNEIE);
+        /* At the interrupt controller: the emulated USART goes on asking where its own enable bit is cleared. */
+        reg_write(NVIC_ICER + port->enable_offset, port->enable_bit);
         return;
     }
     port->ring[in % PORT_RING_BYTES] = (uint8_t)reg_read(port->base + USART_DR);
@@ -46,9 +49,7 @@ size_t port_read(struct port *port, uint8_t *bytes, size_t room)
     for (size_t i = 0; i < count; i++)
         bytes[i] = port->ring[(out + i) % PORT_RING_BYTES];
     port->out = out + (uint32_t)count;
-    core_mask_interrupts(); /* the interrupt may clear the same bit */
-    reg_set(port->base + USART_CR1, USART_CR1_RXNEIE);
-    core_unmask_interrupts();
+    reg_write(NVIC_ISER + port->enable_offset, port->enable_bit);
     return count;
 }
 
@@ -66,7 +67,7 @@ bool port_write(struct port *port, const uint8_t *bytes, size_t count)
 
 void port_start(uint32_t apb2_hertz)
 {
-    reg_set(RCC_APB2ENR, RCC_APB2ENR_USART1);
+    reg_enable(RCC_APB2ENR, RCC_APB2ENR_USART1);
     port_open(&host, USART1, apb2_hertz, HOST_BAUD, INTERRUPT_USART1);
 }
 

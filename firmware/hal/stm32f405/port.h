@@ -1,5 +1,5 @@
-/* A serial port that receives by interrupt into a ring. Where the ring is full it stops taking bytes, so that a line with
- * flow control loses none; on one without, the receiver overruns and the frame's CRC tells. */
+/* A serial port that receives by interrupt into a ring. Where the ring is full it stops taking bytes, so that a line
+ * with flow control loses none; on one without, the receiver overruns and the frame's CRC tells. */
 #ifndef HWLOOP_PORT_H
 #define HWLOOP_PORT_H
 
@@ -11,6 +11,7 @@ enum { PORT_RING_BYTES = 512 };
 
 struct port {
     uint32_t base;                  /* of the USART */
+    uint32_t enable_offset, enable_bit; /* of its interrupt, in NVIC_ISER and NVIC_ICER */
     volatile uint32_t in, out;      /* bytes received and taken, wrapping */
     uint8_t ring[PORT_RING_BYTES];
 };

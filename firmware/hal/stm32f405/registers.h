@@ -55,6 +55,13 @@ static inline void reg_change(uint32_t address, uint32_t mask, uint32_t bits)
     reg_write(address, (reg_read(address) & ~mask) | bits);
 }
 
+/* Switch on the clock of a peripheral (RCC_…ENR). It answers two cycles later; the read waits for them. */
+static inline void reg_enable(uint32_t address, uint32_t bits)
+{
+    reg_set(address, bits);
+    (void)reg_read(address);
+}
+
 /* ---- TIM2, TIM4 ---- */
 #define TIM2 0x40000000u
 #define TIM4 0x40000800u
@@ -200,6 +207,7 @@ static inline void reg_change(uint32_t address, uint32_t mask, uint32_t bits)
 #define SYSTICK_LOAD 0xE000E014u
 #define SYSTICK_VAL 0xE000E018u
 #define NVIC_ISER 0xE000E100u
+#define NVIC_ICER 0xE000E180u
 #define NVIC_IPR 0xE000E400u
 #define SCB_AIRCR 0xE000ED0Cu
 #define SCB_AIRCR_RESET 0x05FA0004u

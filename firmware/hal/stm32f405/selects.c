@@ -12,6 +12,7 @@
  * takes it at the falling one, so 10.5 MHz; ADT7320 up to 5 MHz. SPI1 counts from 84 MHz, SPI2 and SPI3 from 42 MHz.
  * Input DACs take turns on the buses, so that neighbouring rows are sent side by side, half of them by the fast bus. */
 
+/* Port, pin, control, bus (0 SPI1, 1 SPI2, 2 SPI3), whether it is a DAC. */
 #define MASTER (SPI_CR1_MSTR | SPI_CR1_SSM | SPI_CR1_SSI | SPI_CR1_SPE)
 #define DAC (MASTER | SPI_CR1_BY_2)                                             /* mode 0, 42 or 21 MHz */
 #define ADC (MASTER | SPI_CR1_BY_4 | SPI_CR1_CPHA)                              /* mode 1, 10.5 MHz */
@@ -34,12 +35,16 @@ static const struct select fixed[] = {
 static const struct select row_select = {GPIOE, 1u << 10, CHAIN, 2, false};
 static const struct select row_mask = {GPIOE, 1u << 11, CHAIN, 2, false};
 static const struct select compensation[] = {
-    {GPIOC, 1u << 0, CHAIN, 1, false}, {GPIOC, 1u << 1, CHAIN, 2, false}, {GPIOC, 1u << 2, CHAIN, 1, false}, {GPIOC, 1u << 3, CHAIN, 2, false},
-    {GPIOC, 1u << 4, CHAIN, 1, false}, {GPIOC, 1u << 5, CHAIN, 2, false}, {GPIOC, 1u << 6, CHAIN, 1, false}, {GPIOC, 1u << 7, CHAIN, 2, false},
+    {GPIOC, 1u << 0, CHAIN, 1, false}, {GPIOC, 1u << 1, CHAIN, 2, false},
+    {GPIOC, 1u << 2, CHAIN, 1, false}, {GPIOC, 1u << 3, CHAIN, 2, false},
+    {GPIOC, 1u << 4, CHAIN, 1, false}, {GPIOC, 1u << 5, CHAIN, 2, false},
+    {GPIOC, 1u << 6, CHAIN, 1, false}, {GPIOC, 1u << 7, CHAIN, 2, false},
 };
 static const struct select input_dac[] = {
-    {GPIOD, 1u << 3, DAC, 0, true}, {GPIOD, 1u << 4, DAC, 1, true}, {GPIOD, 1u << 5, DAC, 0, true}, {GPIOD, 1u << 6, DAC, 2, true},
-    {GPIOD, 1u << 7, DAC, 0, true}, {GPIOD, 1u << 8, DAC, 1, true}, {GPIOD, 1u << 9, DAC, 0, true}, {GPIOD, 1u << 10, DAC, 2, true},
+    {GPIOD, 1u << 3, DAC, 0, true}, {GPIOD, 1u << 4, DAC, 1, true},
+    {GPIOD, 1u << 5, DAC, 0, true}, {GPIOD, 1u << 6, DAC, 2, true},
+    {GPIOD, 1u << 7, DAC, 0, true}, {GPIOD, 1u << 8, DAC, 1, true},
+    {GPIOD, 1u << 9, DAC, 0, true}, {GPIOD, 1u << 10, DAC, 2, true},
 };
 
 enum {
@@ -88,7 +93,7 @@ static void make(uint32_t port, uint32_t bits, uint32_t mode, uint32_t function)
 
 void pins_start(void)
 {
-    reg_set(RCC_AHB1ENR, RCC_AHB1ENR_GPIOA_TO_E);
+    reg_enable(RCC_AHB1ENR, RCC_AHB1ENR_GPIOA_TO_E);
     pins_ground();
     reg_write(GPIOC + GPIO_BSRR, SELECTS_C);
     reg_write(GPIOD + GPIO_BSRR, SELECTS_D);

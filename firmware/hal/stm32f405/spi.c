@@ -23,7 +23,7 @@ enum kind {
     WRITE,                              /* nobody wants the answer: units as fast as the transmitter takes them */
     READ,                               /* each unit's answer is taken before the next unit goes out, so that none is
                                            overrun, however long an interrupt may last */
-    WORDS                               /* 24 bits to a DAC, which takes 32 with 8 in front that it ignores: two units */
+    WORDS                               /* 24 bits to a DAC, which takes 32 too and ignores the first 8: two units */
 };
 
 struct answers {
@@ -66,8 +66,8 @@ static bool broken;
 void spi_start(void)
 {
     static const uint32_t bases[BUSES] = {SPI1, SPI2, SPI3};
-    reg_set(RCC_APB2ENR, RCC_APB2ENR_SPI1);
-    reg_set(RCC_APB1ENR, RCC_APB1ENR_SPI2 | RCC_APB1ENR_SPI3);
+    reg_enable(RCC_APB2ENR, RCC_APB2ENR_SPI1);
+    reg_enable(RCC_APB1ENR, RCC_APB1ENR_SPI2 | RCC_APB1ENR_SPI3);
     memset(buses, 0, sizeof buses);
     for (uint32_t i = 0; i < BUSES; i++)
         buses[i].base = bases[i];
@@ -290,12 +290,13 @@ bool spi_drain(void)
         return !broken;
     while (busy > 0) {
         bool moved = false;
-        for (struct bus *bus = buses; bus < buses + BUSES; bus++)
-            if (visit(bus))
-                moved = true;
-        idle_rounds = moved ? 0 : idle_rounds + 1;
-        if (idle_rounds > IDLE_ROUNDS)
+        moved |= visit(&buses[0]);
+        moved |= visit(&buses[1]);
+        moved |= visit(&buses[2]);
+        if (!moved && ++idle_rounds > IDLE_ROUNDS)
             drop_all();
+        else if (moved)
+            idle_rounds = 0;
     }
     for (struct bus *bus = buses; bus < buses + BUSES; bus++)
         bus->next = bus->count = 0;

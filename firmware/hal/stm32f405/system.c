@@ -8,7 +8,7 @@
 #include "../hal.h"
 
 enum {
-    WATCHDOG_RELOAD = 1000,             /* of LSI / 16, which is 2 kHz: 0.5 s, 0.34 to 0.94 s as the oscillator varies */
+    WATCHDOG_RELOAD = 1000,             /* of LSI / 16, 2 kHz: 0.5 s, and 0.34 to 0.94 s as the oscillator varies */
     WATCHDOG_READS = 100000,            /* the registers take some cycles of LSI: 200 us */
     SUPPLY_READS = 100000,
     IDLE_MILLISECONDS = 10
@@ -51,7 +51,7 @@ void system_start(uint32_t core_hertz)
 
 bool system_watch_supply(void)
 {
-    reg_set(RCC_APB1ENR, RCC_APB1ENR_PWR);
+    reg_enable(RCC_APB1ENR, RCC_APB1ENR_PWR);
     reg_set(PWR_CR, PWR_CR_PLS_2V9 | PWR_CR_PVDE);
     if (!clock_wait(PWR_CSR, PWR_CSR_PVDO, 0, SUPPLY_READS))
         return false;

@@ -35,7 +35,7 @@ void timeline_start(uint32_t timer_hertz)
     line.pulse_megahertz = megahertz / divider;
     line.late = 0;
     line.runs = line.broken = false;
-    reg_set(RCC_APB1ENR, RCC_APB1ENR_TIM2 | RCC_APB1ENR_TIM4);
+    reg_enable(RCC_APB1ENR, RCC_APB1ENR_TIM2 | RCC_APB1ENR_TIM4);
     reg_write(TIM2 + TIM_PSC, 0);
     reg_write(TIM2 + TIM_ARR, UINT32_MAX);
     reg_write(TIM2 + TIM_EGR, TIM_EGR_UG);
@@ -87,7 +87,7 @@ void hal_at(uint64_t bench_ticks)
         line.count = reg_read(TIM2 + TIM_CNT);
         line.remainder = 0;
     } else {
-        uint64_t left = bench_ticks - line.ticks;
+        uint64_t left = bench_ticks > line.ticks ? bench_ticks - line.ticks : 0;
         for (; left > MOST_TICKS && !line.broken; left -= MOST_TICKS) {
             wait_ticks(MOST_TICKS);
             hal_feed_watchdog();

@@ -33,8 +33,8 @@ enum { EXCEPTIONS = 16, SYSTICK = 15, RESET = 1 };
 typedef void handler(void);
 
 struct vectors {
-    uint32_t *stack_top;
-    handler *handlers[EXCEPTIONS - 1 + INTERRUPTS];
+    uint32_t *stack_top; /* cppcheck-suppress unusedStructMember ; the core reads it */
+    handler *handlers[EXCEPTIONS - 1 + INTERRUPTS]; /* cppcheck-suppress unusedStructMember ; so it does these */
 };
 
 #define EXCEPTION(number) ((number) - 1)

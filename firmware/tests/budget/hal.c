@@ -7,7 +7,7 @@
 #include "../../hal/stm32f405/registers.h"
 #include "../../hal/stm32f405/spi.h"
 
-enum { RESULTS = 1024, NANOSECONDS_A_CLOCK_SPI1 = 1, DIVIDER_SHIFT = 3 };
+enum { RESULTS = 1024, DIVIDER_SHIFT = 3 };
 
 struct budget_window budget_window[BUDGET_WINDOWS];
 uint32_t budget_windows;
@@ -60,7 +60,8 @@ static void note(uint16_t number, uint32_t frame_bytes, uint32_t frames)
     const struct select *select = select_of(number);
     uint32_t bus_megahertz = select->bus == 0 ? 84 : 42;
     uint32_t divider = 2u << (select->control >> DIVIDER_SHIFT & 7);
-    current.bus_nanoseconds[select->bus] += 8 * frame_bytes * frames * divider * 1000 / bus_megahertz;
+    uint32_t sent_bytes = frame_bytes == 3 && select->is_dac ? 4 : frame_bytes; /* as the SPI queue does */
+    current.bus_nanoseconds[select->bus] += 8 * sent_bytes * frames * divider * 1000 / bus_megahertz;
     current.bus_frames[select->bus] += frames;
     excluded += budget_now() - start;
 }
