@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where MovieLens-100K (a folder ml-100k) is looked for.
 DATA := $(or $(HWLOOP_DATA),data)
-# Numba compiles a kernel again when its file changes: warm up again just then.
+# Numba compiles a kernel again when its file changes: warm up again just then. It does not see that a constant from
+# another file changed, so what was compiled is thrown away then.
 KERNELS := $(shell grep -rlE "njit|vectorize" hwloop --include=*.py)
+CONSTANTS := hwloop/link/protocol.py hwloop/mock/chips/wiring.py hwloop/mock/chips/state.py
 
 FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi qemu-system-arm
 FIRMWARE_TEST_PACKAGES := clang libclang-rt-dev cppcheck gcovr
@@ -67,7 +69,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	$(PYTHON) scripts/bootstrap.py $(VENV) requirements-dev.lock
 	@touch $@
 
-$(VENV)/.warm: $(VENV)/.installed hwloop/warmup.py $(KERNELS)
+$(VENV)/.warm: $(VENV)/.installed hwloop/warmup.py $(KERNELS) $(CONSTANTS)
+	@[ -z "$(filter $(CONSTANTS),$?)" ] || find hwloop -name '*.nb[ic]' -delete
 	@echo "compiling the numerical kernels, once"
 	$(BIN)/python -m hwloop.warmup
 	@touch $@

@@ -18,7 +18,7 @@ from pathlib import Path
 FIRMWARE = Path(__file__).resolve().parents[1]
 # Without sanitizers, so that what catches a fault is a test and not luck; quick to build as well.
 PLAIN = ("TEST_FLAGS=-O1", "WARNINGS=-w")
-HANGS_SECONDS = 10.0
+HANGS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
