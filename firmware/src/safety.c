@@ -116,7 +116,7 @@ void safety_boot(const uint8_t store[16], uint8_t reset_cause)
     record.boot_counter++;
     record.reset_cause = reset_cause;
     armed = false;
-    reason = HWL_SAFE_REASON_RESET;
+    reason = reset_cause == HWL_RESET_CAUSE_WATCHDOG ? HWL_SAFE_REASON_WATCHDOG : HWL_SAFE_REASON_RESET;
     looked_milliseconds = hal_milliseconds();
     keep();
 }

@@ -155,6 +155,13 @@ static bool kept(void)
     return false;
 }
 
+static void the_watchdog_is_a_reason_of_its_own(void)
+{
+    safety_boot(fake_boot.store, HWL_RESET_CAUSE_WATCHDOG);
+    CHECK_EQUAL(safety_reason(), HWL_SAFE_REASON_WATCHDOG);
+    CHECK_EQUAL(safety_reset_cause(), HWL_RESET_CAUSE_WATCHDOG);
+}
+
 static void the_first_start_counts_one(void)
 {
     const uint8_t wanted[12] = {'H', 'L', 'O', 'P', 1, 0, 0, 0, 0, 1, 0, 0};
@@ -221,6 +228,7 @@ static void (*const tests[])(void) = {
     grounds_with_the_pins_first, the_dead_man_waits_two_seconds, the_dead_man_starts_anew_with_every_word,
     the_dead_man_outlives_the_wrap_of_the_clock, feeds_the_watchdog_at_every_call, a_long_command_hears_safe,
     a_long_command_looks_once_a_millisecond, a_long_command_ends_when_the_host_is_silent, the_first_start_counts_one,
+    the_watchdog_is_a_reason_of_its_own,
     a_reset_keeps_the_command_that_was_under_way, a_damaged_record_counts_as_none};
 
 int main(void)

@@ -136,8 +136,8 @@ def test_readings_and_solves_of_many_samples(firmware):
 
 @either_firmware
 def test_beyond_the_temperature_of_the_model(firmware):
-    """The world cannot answer: the command is a FAULT on both, and the board is grounded. How much of its time has passed
-    by then depends on how much of it was queued."""
+    """The world cannot answer: the command is a FAULT on both, and the board is grounded. How much of its time has
+    passed by then depends on how much of it was queued."""
     story = Story(wire.BOARDS[SMALL], 8)
     story.read()
     story.command(Command.WAIT, wire.WaitRequest(20 * wire.TICK_HERTZ).pack())

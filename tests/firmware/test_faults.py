@@ -79,7 +79,7 @@ def test_killed_in_the_middle_of_a_command(kind, share):
         assert killed.wait(5)
         wait_until(lambda: not firmware.panel.lines_driven, GONE_SECONDS)
         after = host.status()
-        assert (after.armed, after.safe_reason) == (0, SafeReason.RESET)
+        assert (after.armed, after.safe_reason) == (0, SafeReason.WATCHDOG)
         assert (after.reset_cause, after.boot_counter) == (ResetCause.WATCHDOG, before.boot_counter + 1)
         assert (after.last_begun_kind, after.last_begun_sequence, after.last_completed) == (kind, 1, 0)
         assert after.open_session == 0
@@ -101,7 +101,7 @@ def test_killed_while_nothing_happens():
         firmware.kill()
         wait_until(lambda: firmware.panel.routed_cell is None, GONE_SECONDS)
         after = host.status()
-        assert (after.safe_reason, after.boot_counter) == (SafeReason.RESET, before.boot_counter + 1)
+        assert (after.safe_reason, after.boot_counter) == (SafeReason.WATCHDOG, before.boot_counter + 1)
         assert (after.last_begun_kind, after.last_begun_sequence, after.last_completed) == (Command.ROUTE, 1, 1)
 
 

@@ -47,5 +47,5 @@ def main(port: socket.socket, chips: socket.socket) -> int:
 
 
 if __name__ == "__main__":
-    options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     sys.exit(main(socket.socket(fileno=int(options["--port-fd"])), socket.socket(fileno=int(options["--chips-fd"]))))
