@@ -3,7 +3,7 @@
     python -m benchmarks.same_factors host       the default job whole, on the firmware compiled for this PC
     python -m benchmarks.same_factors emulated   a grey crop of 16 × 16, 2 iterations, on the emulated microcontroller
 
-Ends with 1 where the factors differ or a bar is missed.
+Ends with 1 where the factors differ; speeds are said, and never decide.
 """
 
 from __future__ import annotations
@@ -55,10 +55,9 @@ def main(backend: str) -> int:
     print(f"factors on {backend:8} {found['factors_sha256']}: {'the same' if same else 'DIFFERENT'}")
     print(f"wall {found['wall_seconds']:.1f} s against {reference['wall_seconds']:.1f} s: ratio {ratio:.2f}")
     print(f"host side {found['host_seconds']:.2f} s, {share:.1%} of the modelled hardware time")
-    if backend == "emulated":
-        return 0 if same else 1
-    print(f"bars: ratio {WALL_RATIO:g}, host side {HOST_SHARE:.0%}")
-    return 0 if same and ratio <= WALL_RATIO and share <= HOST_SHARE else 1
+    if backend == "host":
+        print(f"bars: ratio {WALL_RATIO:g}, host side {HOST_SHARE:.0%}")
+    return 0 if same else 1
 
 
 if __name__ == "__main__":
