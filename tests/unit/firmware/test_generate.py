@@ -1,4 +1,4 @@
-"""One wire table, two generated sides: drift is found, the C header compiles, words may change but fields may not."""
+"""Two tables, two generated sides of each: drift is found, the C headers compile, words may change but fields may not."""
 
 import importlib.util
 import shutil
@@ -12,13 +12,15 @@ import pytest
 from hwloop.link import protocol as wire
 
 PROJECT = Path(__file__).resolve().parents[3]
+TABLES = ("firmware/protocol.toml", "firmware/wiring.toml")
 GENERATED = ("firmware/src/protocol.h", "hwloop/link/protocol.py")
+GENERATED_WIRING = ("firmware/src/wiring.h", "hwloop/mock/chips/wiring.py")
 
 
 @pytest.fixture
 def copy(tmp_path):
-    """The generator with its table and both outputs, to be changed at will."""
-    for name in ("firmware/generate.py", "firmware/protocol.toml", *GENERATED):
+    """The generator with its tables and all outputs, to be changed at will."""
+    for name in ("firmware/generate.py", *TABLES, *GENERATED, *GENERATED_WIRING):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
     return tmp_path
@@ -53,6 +55,9 @@ def test_what_is_committed_belongs_to_the_table():
         ("firmware/protocol.toml", "sample = 160", "sample = 161", GENERATED),
         ("firmware/src/protocol.h", "HWL_TICKS_SAMPLE 160u", "HWL_TICKS_SAMPLE 16u", ["firmware/src/protocol.h"]),
         ("hwloop/link/protocol.py", "TICKS_SAMPLE = 160", "TICKS_SAMPLE = 16", ["hwloop/link/protocol.py"]),
+        ("firmware/wiring.toml", "FEEDBACK = 9", "FEEDBACK = 10", GENERATED_WIRING),
+        ("firmware/src/wiring.h", "PIN_LDAC 2u", "PIN_LDAC 3u", ["firmware/src/wiring.h"]),
+        ("hwloop/mock/chips/wiring.py", "PIN_LDAC = 2", "PIN_LDAC = 3", ["hwloop/mock/chips/wiring.py"]),
     ],
 )
 def test_drift_is_found_and_written_anew(copy, name, old, new, differing):
