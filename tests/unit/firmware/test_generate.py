@@ -1,4 +1,4 @@
-"""Two tables, two generated sides of each: drift is found, the C headers compile, words may change but fields may not."""
+"""Two tables, two generated sides each: drift is found, the C header compiles, words may change, fields may not."""
 
 import importlib.util
 import shutil
