@@ -1,5 +1,5 @@
 # Everything a stranger needs: run, test, lint, bench, clean. git, make and Python 3.11 or newer have to be there; for the
-# firmware, and so for the tests, also the Debian packages FIRMWARE_PACKAGES.
+# firmware and its tests, also the Debian packages FIRMWARE_PACKAGES and FIRMWARE_TEST_PACKAGES.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,8 +10,8 @@ DATA := $(or $(HWLOOP_DATA),data)
 KERNELS := $(shell grep -rlE "njit|vectorize" hwloop --include=*.py)
 CONSTANTS := hwloop/link/protocol.py hwloop/mock/chips/wiring.py hwloop/mock/chips/state.py
 
-FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi qemu-system-arm
-FIRMWARE_TEST_PACKAGES := clang libclang-rt-dev cppcheck gcovr
+FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi
+FIRMWARE_TEST_PACKAGES := qemu-system-arm clang libclang-rt-dev cppcheck gcovr
 
 .PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image
 
@@ -26,12 +26,12 @@ pytest:
 	$(BIN)/pytest
 
 firmware:
-	@for tool in gcc arm-none-eabi-gcc qemu-system-arm; do command -v $$tool >/dev/null || { \
+	@for tool in gcc arm-none-eabi-gcc; do command -v $$tool >/dev/null || { \
 	    echo "$$tool is missing: install the Debian packages $(FIRMWARE_PACKAGES)" >&2; exit 1; }; done
 	$(MAKE) --no-print-directory -C firmware host arm size stack
 
 firmware-test:
-	@for tool in clang cppcheck gcovr; do command -v $$tool >/dev/null || { \
+	@for tool in qemu-system-arm clang cppcheck gcovr; do command -v $$tool >/dev/null || { \
 	    echo "$$tool is missing: install the Debian packages $(FIRMWARE_TEST_PACKAGES)" >&2; exit 1; }; done
 	$(MAKE) --no-print-directory -C firmware test coverage lint budget mutations fuzz-short
 

@@ -54,7 +54,8 @@ class MockProcess:
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=self._told, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             )
-        self.transport: Transport = SocketTransport(ours, f"simulated board {config.board_name}")
+        on = f" on {firmware.backend} firmware" if firmware else ""
+        self.transport: Transport = SocketTransport(ours, f"simulated board {config.board_name}{on}")
         self.cpu_seconds: float | None = None
 
     def close(self) -> None:

@@ -43,8 +43,7 @@ def load_state(path: Path, array_serial: int, cells: int) -> dict[str, np.ndarra
         if missing:
             raise ValueError(f"no {', '.join(sorted(missing))} in it")
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        reason = f"not the state of a simulated board ({error})"
-        raise CalibrationError(f"{path}: {reason}; remove it to start anew, or choose another file") from error
+        raise CalibrationError(f"{path}: not the state of a simulated board, or damaged; choose another file") from error
     if (found_serial, found_cells) != (array_serial, cells):
         raise CalibrationError(
             f"{path}: state of array {found_serial} with {found_cells} cells, this is array {array_serial} with "

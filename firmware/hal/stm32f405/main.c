@@ -2,15 +2,13 @@
 #include "../../src/board.h"
 #include "../../src/geometry.h"
 
-#if defined(HWL_BUILD_128X16)
-#define BOARD_NAME "hwloop-128x16"
-#else
-#define BOARD_NAME "hwloop-16x4"
+#ifndef HWL_BUILD_NAME
+#error "an image is of one board: build with -DHWL_BUILD_128X16 or -DHWL_BUILD_16X4 (src/geometry.h)"
 #endif
 
 int main(void)
 {
-    if (!geometry_choose(BOARD_NAME))
+    if (!geometry_choose(HWL_BUILD_NAME))
         return 1;
     board_start();
     for (;;)
