@@ -39,11 +39,11 @@ def load_state(path: Path, array_serial: int, cells: int) -> dict[str, np.ndarra
         with np.load(path) as stored:
             state = {name: stored[name] for name in stored.files}
         found_serial, found_cells = int(state["array_serial"]), len(state["conductance_siemens"])
-        missing = {"ticks", "boot_counter", "last_command"} - state.keys()
-        if missing:
-            raise ValueError(f"no {', '.join(sorted(missing))} in it")
+        if {"ticks", "boot_counter", "last_command"} - state.keys():
+            raise ValueError("incomplete")
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise CalibrationError(f"{path}: not the state of a simulated board, or damaged; choose another file") from error
+        reason = "not the state of a simulated board, or damaged"
+        raise CalibrationError(f"{path}: {reason}; choose another file") from error
     if (found_serial, found_cells) != (array_serial, cells):
         raise CalibrationError(
             f"{path}: state of array {found_serial} with {found_cells} cells, this is array {array_serial} with "
