@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -77,6 +78,9 @@ class MockProcess:
         kinds = {kind.exit_code: kind for kind in (UsageError, DeviceError, CalibrationError)}
         if refusal.startswith(MOCK_REFUSAL) and code in kinds:
             return kinds[code](refusal.removeprefix(MOCK_REFUSAL))
+        if code is not None and code < 0:
+            by = signal.Signals(-code).name
+            return DeviceError(f"the simulated board was ended from outside ({by}); run it again")
         return RuntimeError(f"the simulated board ended with {code}: {told}")
 
 

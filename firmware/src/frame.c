@@ -205,6 +205,7 @@ static void send(struct outgoing *outgoing, const uint8_t *bytes, size_t count)
     if (count > sizeof outgoing->bytes - outgoing->count) {
         hal_port_write(outgoing->bytes, outgoing->count);
         outgoing->count = 0;
+        frame_receive();    /* a line without flow control goes on while a long reply goes out */
     }
     memcpy(outgoing->bytes + outgoing->count, bytes, count);    /* a run always fits into an empty chunk */
     outgoing->count += count;

@@ -128,15 +128,17 @@ static uint32_t mode_of(const struct section *section)
     return 1u << connect | 1u << (reset ? HWL_MODE_DRIVE_SOURCE_LINES : HWL_MODE_DRIVE_BIT_LINES);
 }
 
+/* Queued at bench_ticks, and over at the bench_ticks that it leaves: nothing that comes behind it, a mode or a row, moves
+ * while it is still driven. */
 static void row_pulse(const struct section *section)
 {
-    hal_at(bench_ticks);
     uint32_t changed = panel_load_pulse(section->group.row, section->group.column_mask,
                                         section->group.amplitude_codes, section->group.gate_code);
     bench_ticks += changed * HWL_TICKS_PULSE_CHANGED_WORD + HWL_TICKS_PULSE_DAC_SETTLE;
     hal_at(bench_ticks);
     hal_pulse(section->width_ticks);
     bench_ticks += section->width_ticks + HWL_TICKS_PULSE_RECOVERY;
+    hal_at(bench_ticks);
 }
 
 bool pulse_command(const uint8_t *payload, size_t bytes, struct answer *answer, struct refusal *why)
@@ -149,6 +151,8 @@ bool pulse_command(const uint8_t *payload, size_t bytes, struct answer *answer, 
     panel_deselect();
     while (next_section(payload, bytes, &offset, &section)) {
         panel_mode(mode_of(&section));
+        if (row_pulses == 0)
+            hal_at(bench_ticks);
         for (; cell_list_next(&section.cells, &section.group); row_pulses++) {
             if (!engine_may_go_on(why))
                 return false;

@@ -204,10 +204,10 @@ static bool open_session(const struct frame *frame, bool resume, struct refusal 
 {
     if (!may_arm(why))
         return false;
-    /* Chips that were found broken may have lost what they were told at the start. */
-    if (safety_reason() == HWL_SAFE_REASON_FAULT && !panel_start())
+    /* From the safe state everything is told anew: chips may have lost it, and grounding words may not have arrived. */
+    if (!safety_is_armed() && !panel_start())
         return refuse_fault(why);
-    if (!resume)
+    if (!resume && safety_is_armed())
         panel_ground();
     if (!panel_enable())
         return refuse_fault(why);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ENTRIES = 1 << 16, BYTES = 1 << 22, PORT = 1 << 20, RESULTS = 1 << 20, TRACE = 1 << 20 };
+enum { ENTRIES = 1 << 18, BYTES = 1 << 22, PORT = 1 << 20, RESULTS = 1 << 20, TRACE = 1 << 20 };
 
 struct fake_entry fake_entries[ENTRIES];
 size_t fake_entry_count;

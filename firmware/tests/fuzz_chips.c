@@ -202,6 +202,7 @@ static void transfers(uint16_t select, uint8_t frame_bytes, uint16_t frames, con
                       uint8_t skip, bool keep)
 {
     uint8_t back[255] = {0};
+    demand(now_ticks >= free_ticks, "chips moved under a pulse");
     demand(!chips.drive || select == HWL_SELECT_ADC_LOW || select == HWL_SELECT_ADC_HIGH, "chips moved while driven");
     scans += frames;
     for (uint32_t i = 0; i < frames; i++) {

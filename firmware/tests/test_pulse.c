@@ -51,7 +51,7 @@ static void a_row_pulse_loads_settles_and_recovers(void)
     check_reply(3 * 10 + 100 + 10 + 50 + 100 + 10 + 50, 2);
     CHECK_TRACE("6 0005; at 1000; 100 0002; 7 05; 0 306666 326666; 1 305555; at 1130; pulse 10; "
                 "at 1190; 100 0004; 7 01; at 1290; pulse 10; "
-                "100 0000; 7 00; at 1350; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "at 1350; 100 0000; 7 00; at 1350; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
     CHECK_EQUAL(bench_ticks, 1350);
 }
 
@@ -99,7 +99,7 @@ static void targets_give_each_row_or_cell_its_code(void)
     CHECK_TRACE("6 0005; at 0; 100 0004; 7 03; 0 306666 316666; 1 301234; at 130; pulse 10; "
                 "at 190; 100 0008; 1 301235; at 300; pulse 10; "
                 "at 360; 100 0004; 7 05; 0 301111 322222; 1 305555; at 490; pulse 10; "
-                "100 0000; 7 00; at 550; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "at 550; 100 0000; 7 00; at 550; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
 }
 
 static void a_routed_cell_is_let_go(void)

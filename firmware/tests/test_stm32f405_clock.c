@@ -21,6 +21,7 @@ static void crystal_and_pll_give_168_megahertz(void)
     CHECK_EQUAL(register_value(RCC_PLLCFGR) >> 16 & 3, 0);
     CHECK((register_value(RCC_PLLCFGR) & RCC_PLLCFGR_SRC_HSE) != 0);
     CHECK_EQUAL(register_value(FLASH_ACR) & 7, 5);
+    CHECK((register_value(RCC_CR) & RCC_CR_CSSON) != 0);    /* a crystal that dies is an NMI */
     CHECK_EQUAL(register_value(RCC_CFGR) & RCC_CFGR_PRESCALERS, RCC_CFGR_APB1_BY_4 | RCC_CFGR_APB2_BY_2);
 }
 

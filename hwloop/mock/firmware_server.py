@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 import time
 from collections import OrderedDict, deque
 
@@ -22,6 +23,7 @@ PORT_BYTES = 4096
 ASKED_FRAMES = 1024
 # What the last byte of FINISH and HELLO may be, and how long more bytes are waited for.
 ASKING, GATHER_SECONDS = (wiring.STREAM_FINISH, wiring.STREAM_VERSION), 2e-4
+START_SECONDS = 20.0
 # A firmware that keeps dying as soon as it is started is given up.
 QUICK_SECONDS, QUICK_DEATHS = 2.0, 5
 
@@ -40,6 +42,8 @@ class FirmwareServer(HostServer):
         self._orphaned: deque[bytes] = deque()
         self._to_port, self._to_chips, self._said = bytearray(), bytearray(), b""
         self._quick_deaths = 0
+        # Before the firmware waits for an answer, and its dead-man for the host.
+        self.panel.compile_kernels()
         self.process = FirmwareProcess(firmware)
 
     def end(self) -> None:
@@ -47,6 +51,8 @@ class FirmwareServer(HostServer):
         self.process.close()
         self.panel.cut()
         self.bench.save_clock()
+        for sentence in [*self.panel.violations, *filter(None, [self.panel.failure])]:
+            sys.stderr.write(f"simulated chips: {sentence}\n")
 
     def left(self, host: Host) -> None:
         """Its frames are still carried out; a half one reaches the firmware as what it is."""
@@ -62,11 +68,20 @@ class FirmwareServer(HostServer):
     def serve_own(self, readable: set[int], writable: set[int]) -> None:
         """See HostServer."""
         process = self.process
+        if not self.panel.is_running and time.monotonic() - process.started_seconds > START_SECONDS:
+            raise DeviceError(
+                f"{self.firmware.path}: the firmware says nothing for {START_SECONDS:g} s after its start; is it one?"
+            )
         try:
             if process.chips.fileno() in readable:
                 emulated = self.firmware.backend == EMULATED
                 stream = _gathered(process.chips) if emulated else _received(process.chips)
                 self._to_chips += self.panel.feed(stream)
+                # The firmware looks at its port before its dead-man: what hosts said meanwhile has to be there first.
+                self.hear_all()
+                self.take(time.monotonic())
+            if self.process is not process:
+                return
             _send(process.chips, self._to_chips)
             if process.port.fileno() in readable:
                 self._pass_replies(_received(process.port))

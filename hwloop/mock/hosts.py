@@ -112,6 +112,11 @@ class HostServer:
         self.serve_own(readable, writable)
         self.take(now_seconds)
 
+    def hear_all(self) -> None:
+        """Take in what hosts have said by now."""
+        for host in [host for host in self.hosts.values() if _is_heard(host)]:
+            self._hear(host)
+
     def _accept(self, listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()

@@ -184,6 +184,10 @@ bool hal_finish(struct hal_results *given)
         return false;
     given->count = get_u32(answer + 2);
     given->inputs = answer[1];
+    if (answer[0] == HWL_STREAM_FINISH && given->count == HWL_STREAM_FAILED) {
+        given->count = 0;
+        return false;
+    }
     if (answer[0] != HWL_STREAM_FINISH || given->count != wanted || wanted > ROOM) {
         given->count = 0;
         dead = true;

@@ -49,5 +49,7 @@ struct clocks clock_start(void)
         switch_off();
         return internal;
     }
+    /* A crystal that dies would stop the timer that ends a pulse: then an NMI, whose handler grounds the pins. */
+    reg_set(RCC_CR, RCC_CR_CSSON);
     return full;
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PORT_RING_BYTES = 512 };
+enum { PORT_RING_BYTES = 2048 };
 
 struct port {
     uint32_t base;                  /* of the USART */

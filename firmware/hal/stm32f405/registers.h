@@ -160,6 +160,7 @@ static inline void reg_enable(uint32_t address, uint32_t bits)
 /* ---- RCC, FLASH ---- */
 #define RCC_CR 0x40023800u
 #define RCC_CR_HSEON 0x00010000u
+#define RCC_CR_CSSON 0x00080000u
 #define RCC_CR_HSERDY 0x00020000u
 #define RCC_CR_PLLON 0x01000000u
 #define RCC_CR_PLLRDY 0x02000000u

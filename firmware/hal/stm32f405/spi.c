@@ -144,8 +144,9 @@ static void set_control(struct bus *bus, uint32_t control)
 {
     if (bus->control == control)
         return;
+    reg_write(bus->base + SPI_CR1, bus->control & ~SPI_CR1_SPE); /* polarity and width only change while it is off */
     bus->control = control;
-    reg_write(bus->base + SPI_CR1, control & ~SPI_CR1_SPE); /* polarity and width only change while it is off */
+    reg_write(bus->base + SPI_CR1, control & ~SPI_CR1_SPE);
     reg_write(bus->base + SPI_CR1, control);
 }
 

@@ -53,13 +53,13 @@ bool system_watch_supply(void)
 {
     reg_enable(RCC_APB1ENR, RCC_APB1ENR_PWR);
     reg_set(PWR_CR, PWR_CR_PLS_2V9 | PWR_CR_PVDE);
-    if (!clock_wait(PWR_CSR, PWR_CSR_PVDO, 0, SUPPLY_READS))
-        return false;
+    bool high = clock_wait(PWR_CSR, PWR_CSR_PVDO, 0, SUPPLY_READS);
+    /* Armed also where the supply is slow: what it does next is what matters. */
     reg_write(EXTI_PR, EXTI_PVD);
     reg_set(EXTI_RTSR, EXTI_PVD);
     reg_set(EXTI_IMR, EXTI_PVD);
     reg_write(NVIC_ISER, 1u << INTERRUPT_PVD);
-    return true;
+    return high;
 }
 
 uint8_t system_reset_cause(void)

@@ -177,7 +177,8 @@ def _keep(answer, results, now, skip, size):
 def _switches_moved(chips, select):
     """What depends on the switches of a chain is worked out anew where it is needed next."""
     now = chips.now
-    if now[at.DRIVE] and now[at.ENABLE] and now[at.SOURCE] >= 0:
+    driven = now[at.DRIVE] and now[at.SOURCE] >= 0 or now[at.TICK] < now[at.PULSE_END]
+    if driven and now[at.ENABLE]:
         safety.violate(chips, safety.MOVED, select, 0)
     if wiring.SELECT_ROW_SELECT <= select < wiring.SELECT_ROW_MASK:
         drive.count_selected(chips, select - wiring.SELECT_ROW_SELECT)

@@ -117,8 +117,20 @@ def test_time_and_switches_while_lines_are_driven():
     writer.ask()
     assert writer.panel.violations == [
         "tick 1099 comes after tick 1150", "tick 3050 begins while a pulse lasts until 3100",
+        "switches of select 0x6 moved while lines were driven",
         "switches of select 0x100 moved while lines were driven",
     ]
+
+
+def test_switches_rest_until_a_pulse_is_over():
+    writer = opened()
+    pulse_row(writer, 1, PULSED, width=100, tick=1000)
+    writer.pulse(100)
+    writer.select_row(2)
+    writer.at(1250)
+    writer.select_row(3)
+    writer.ask()
+    assert writer.panel.violations == ["switches of select 0x100 moved while lines were driven"]
 
 
 def test_lines_driven_follows_the_pins_and_the_end_of_the_stream():
