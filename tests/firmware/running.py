@@ -1,4 +1,4 @@
-"""Host firmware that runs in this test: its chips at hand, to be broken, and its process, to be killed."""
+"""Firmware that runs in this test: its chips at hand, to be broken, and its process, to be killed."""
 
 from __future__ import annotations
 
@@ -111,11 +111,13 @@ class RunningFirmware:
 
 
 @contextlib.contextmanager
-def running(prepare: Callable[[Bench], None] = lambda bench: None, **config) -> Iterator[RunningFirmware]:
+def running(
+    prepare: Callable[[Bench], None] = lambda bench: None, backend: str = HOST, **config
+) -> Iterator[RunningFirmware]:
     """Firmware on a bench of this configuration, which no fault may lead beyond a limit."""
     bench = Bench(BenchConfig(**{"board_name": BOARD_NAME, "preset": "ideal"} | config))
     prepare(bench)
-    server = FirmwareServer(bench, find_firmware(HOST, bench.config.board_name))
+    server = FirmwareServer(bench, find_firmware(backend, bench.config.board_name))
     here, there = socket.socketpair()
     server.attach(there.detach())
     thread = threading.Thread(target=server.run)

@@ -14,6 +14,7 @@ from hwloop.link.protocol import Command, Field, Layout, Polarity, ResetCause, R
 from hwloop.mock.bench import Bench
 from hwloop.mock.board import DEAD_MAN_SECONDS, SimulatedBoard
 from hwloop.mock.chips import wiring
+from hwloop.mock.firmware import FIRMWARE_BACKENDS
 from tests.firmware.running import BOARD_NAME, Host, running
 
 ROWS = wire.BOARDS[BOARD_NAME].rows
@@ -297,3 +298,41 @@ def test_the_array_gets_too_hot():
         assert (status.armed, status.safe_reason, status.last_completed) == (0, SafeReason.TEMPERATURE, 1)
         assert host.command(Command.PULSE, pulses()).status == Status.SAFE_LATCHED
         assert host.open(resume=1).status == Status.FAULT
+
+
+@pytest.mark.parametrize("backend", FIRMWARE_BACKENDS)
+def test_chips_that_take_long_do_not_make_a_dead_man_of_a_host_that_speaks(backend):
+    """Where simulated chips compute for longer than the dead-man, heartbeats are heard before their answer is."""
+    with running(backend=backend) as firmware:
+        host = opened(firmware)
+        feed, slow, fed = firmware.panel.feed, [DEAD_MAN_SECONDS * 1.4], []
+
+        def feed_slowly(data: bytes) -> bytes:
+            fed.append(len(data))
+            if slow and sum(fed) > 1000 and data[-1] == wiring.STREAM_FINISH:   # not a look while it is idle
+                time.sleep(slow.pop())
+            return feed(data)
+
+        firmware.panel.feed = feed_slowly
+        host.say(Command.READ, read(ROWS, 64))
+        while (reply := host.hear(0.4)) is None:
+            host.connection.sendall(Frame(Command.HEARTBEAT, 0, host.session, 0, b"").encode())
+        assert not slow and reply.status == Status.OK
+        assert host.status().armed
+
+
+@pytest.mark.parametrize("backend", FIRMWARE_BACKENDS)
+def test_a_bench_that_failed_once_is_a_fault_and_opens_again(backend, monkeypatch):
+    with running(backend=backend) as firmware:
+        host = opened(firmware)
+
+        def full(_=None):
+            monkeypatch.undo()
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(firmware.bench, "save_if_changed", full)
+        assert host.command(Command.PULSE, pulses()).status == Status.FAULT
+        assert (host.status().armed, host.status().safe_reason) == (0, SafeReason.FAULT)
+        assert not firmware.panel.lines_driven
+        assert host.open().status == Status.OK
+        host.done(Command.PULSE, pulses())
