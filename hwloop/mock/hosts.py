@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -42,7 +43,7 @@ class Host:
             self.rest = b""
 
 
-class HostServer:
+class HostServer(ABC):
     """Serves hosts until told to stop. One thread, no sleeping: it waits in select only.
 
     What a board does with the frames stands in the subclasses.
@@ -74,19 +75,19 @@ class HostServer:
             for connection in self._owned:
                 connection.close()
 
+    @abstractmethod
     def end(self) -> None:
         """Ground the board and keep what has to be kept."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, now_seconds: float) -> None:
         """Deal with the frames that hosts have said; called after each look at them."""
-        raise NotImplementedError
 
     def own_descriptors(self) -> tuple[list[int], list[int]]:
         """Descriptors that the board itself wants to read from, and to write to."""
         return [], []
 
-    def serve_own(self, readable: set[int], writable: set[int]) -> None:
+    def serve_own(self, readable: set[int], writable: set[int]) -> None:  # noqa: B027 - a board may have none
         """Read from and write to the board's own descriptors."""
 
     def tell(self, host: Host, data: bytes) -> None:
@@ -147,7 +148,7 @@ class HostServer:
         except OSError:
             self._drop(host)
 
-    def left(self, host: Host) -> None:
+    def left(self, host: Host) -> None:  # noqa: B027 - a board need not care
         """A host is gone; what it said is still there."""
 
     def _drop(self, host: Host) -> None:

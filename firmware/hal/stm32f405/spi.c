@@ -190,6 +190,18 @@ static __attribute__((noinline)) void end_job(struct bus *bus)
         begin_job(bus);
 }
 
+/* A frame of WRITE or READ is over. */
+static inline void next_frame(struct bus *bus)
+{
+    if (bus->frames_left == 0) {
+        end_job(bus);
+        return;
+    }
+    bus->frames_left--;
+    select_again(bus);
+    begin_frame(bus);
+}
+
 static inline bool visit_write(struct bus *bus)
 {
     uint32_t base = bus->base, status = reg_read(base + SPI_SR), left = bus->units_left, before = left;
@@ -200,13 +212,7 @@ static inline bool visit_write(struct bus *bus)
     bus->units_left = left;
     if (left > 0 || (status & (SPI_SR_TXE | SPI_SR_BSY)) != SPI_SR_TXE)
         return left != before;
-    if (bus->frames_left == 0) {
-        end_job(bus);
-        return true;
-    }
-    bus->frames_left--;
-    select_again(bus);
-    begin_frame(bus);
+    next_frame(bus);
     return true;
 }
 
@@ -245,13 +251,7 @@ static inline bool visit_read(struct bus *bus)
         return true;
     }
     keep_unit(bus, data); /* there is something to keep, or it were no READ: the last of the frame */
-    if (bus->frames_left == 0) {
-        end_job(bus);
-        return true;
-    }
-    bus->frames_left--;
-    select_again(bus);
-    begin_frame(bus);
+    next_frame(bus);
     return true;
 }
 
