@@ -84,6 +84,30 @@ class BoardError(HwloopError):
     exit_code = 5
 
 
+class JournalError(HwloopError):
+    """The journal of a run cannot be written any more; the run stops, and what was written stays."""
+
+    exit_code = 2
+
+    def __init__(self, path: object, why: str):
+        super().__init__(
+            f"cannot go on writing the journal {path}: {why}; the board was grounded, what was written is kept, "
+            f"`hwloop logs resume` goes on with it"
+        )
+
+
+class ReplayEndError(HwloopError):
+    """A recording has no more exchanges, but the controller asks for one."""
+
+    exit_code = 1
+
+
+class DivergenceError(HwloopError):
+    """A replayed run asks for something else than what was recorded."""
+
+    exit_code = 7
+
+
 class DataError(HwloopError):
     """An image, matrix, ratings file or run file that cannot be used as it is."""
 

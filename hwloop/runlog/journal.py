@@ -1,0 +1,215 @@
+"""The journal of a run: one writer appends, anybody reads, also while it grows."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hwloop import signals
+from hwloop.errors import DataError, DeviceError, JournalError, UsageError
+from hwloop.runlog.bodies import Event, Replies, Requests
+from hwloop.runlog.framing import Header, Kind, Record, encode_record, read_header, read_records
+
+# What is not on disk after this long is brought there; before every programming step it is anyway.
+SYNC_SECONDS = 1.0
+
+
+class JournalWriter:
+    """The only writer of a journal, which is locked while it lives: the kernel takes the lock of a dead process away.
+
+    Every record goes to the operating system whole, with one write, before the call returns. Where that fails the file
+    is cut back to its last whole record, and JournalError is raised, then and from then on.
+    """
+
+    def __init__(self, path: Path, descriptor: int, header: Header, sequence: int, end: int, last_ns: int):
+        self.path, self.header = path, header
+        self._descriptor, self._sequence, self._end = descriptor, sequence, end
+        # Times never go back, whatever becomes of the clock on the wall.
+        self._offset_ns = max(time.time_ns(), last_ns) - time.monotonic_ns()
+        self._synced_seconds = time.monotonic()
+        self._failure: JournalError | None = None
+
+    @classmethod
+    def create(cls, path: Path) -> JournalWriter:
+        """Begin the journal `path`. Raises UsageError where it exists or cannot be made."""
+        header = Header(os.urandom(16), time.time_ns())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists and is not overwritten; choose another name or remove it first") from error
+        except OSError as error:
+            raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        writer = cls(path, descriptor, header, 0, 0, header.created_ns)
+        writer._write(header.encode())
+        return writer
+
+    @classmethod
+    def go_on(cls, path: Path) -> JournalWriter:
+        """Append to the journal `path`, behind its last whole record; what is torn behind that is cut off.
+
+        Raises DataError where it is none, DeviceError where another process writes it.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise DeviceError(f"{path} is being written by another process: that run still goes on") from error
+        with open(path, "rb") as file:
+            header = read_header(file, str(path))
+            sequence, end, last_ns = 0, file.tell(), header.created_ns
+            for record in read_records(file, header):
+                sequence, end, last_ns = record.sequence + 1, record.end, record.time_ns
+        os.ftruncate(descriptor, end)
+        return cls(path, descriptor, header, sequence, end, last_ns)
+
+    def event(
+        self, name: str, fields: Mapping[str, Any] | None = None, arrays: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Append a controller event."""
+        self._append(Kind.EVENT, Event(name, fields or {}, arrays or {}).encode())
+
+    def requests(self, requests: Requests) -> None:
+        """Append what is about to be sent."""
+        self._append(Kind.REQUEST, requests.encode())
+
+    def replies(self, replies: Replies) -> None:
+        """Append what has arrived."""
+        self._append(Kind.REPLY, replies.encode())
+
+    def sync(self) -> None:
+        """Bring everything to disk. Raises JournalError, also where the file is not at its place any more."""
+        self._synced_seconds = time.monotonic()
+        try:
+            os.fdatasync(self._descriptor)
+            ours, there = os.fstat(self._descriptor), self._stat()
+        except OSError as error:
+            raise self._failed(error.strerror or str(error)) from error
+        if there is None or not os.path.samestat(ours, there):
+            raise self._failed(f"it was removed or replaced while the run was going on; {self._rescue()}")
+
+    def close(self) -> None:
+        """Bring everything to disk as far as that is possible, and give the lock back; may be called twice."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, kind: Kind, body: bytes) -> None:
+        now_ns = time.monotonic_ns() + self._offset_ns
+        # A signal that raises may come before or after, not in between.
+        with signals.shielded():
+            self._write(encode_record(self.header, kind, self._sequence, now_ns, body))
+            self._sequence += 1
+        if time.monotonic() - self._synced_seconds > SYNC_SECONDS:
+            self.sync()
+
+    def _write(self, data: bytes) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._end)
+            raise self._failed(error.strerror or str(error)) from error
+        self._end += len(data)
+
+    def _failed(self, why: str) -> JournalError:
+        self._failure = JournalError(self.path, why)
+        return self._failure
+
+    def _stat(self) -> os.stat_result | None:
+        try:
+            return os.stat(self.path)
+        except FileNotFoundError:
+            return None
+
+    def _rescue(self) -> str:
+        """The file has no name any more and would end with this process: what it holds goes to another place."""
+        try:
+            target, name = tempfile.mkstemp(prefix=f"{self.path.stem}-", suffix=self.path.suffix)
+            with os.fdopen(target, "wb") as file:
+                offset = 0
+                while block := os.pread(self._descriptor, 1 << 20, offset):
+                    file.write(block)
+                    offset += len(block)
+        except OSError as error:
+            return f"what it held could not be saved ({error.strerror})"
+        return f"what it held was saved as {name}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A journal read from end to end: whole `records`, and where the first bad byte stands (None: nowhere)."""
+
+    records: int
+    first_bad_offset: int | None
+    bytes: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every record is whole."""
+        return self.first_bad_offset is None
+
+
+class Journal:
+    """A journal to be read, record by record; nothing of it is kept in memory. `file` stands at its beginning."""
+
+    def __init__(self, file: BinaryIO, name: str):
+        self.file, self.name = file, name
+        self.header = read_header(file, name)
+        self._begin = file.tell()
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: Path | str) -> Iterator[Journal]:
+        """The journal in the file `path`. Raises DataError where there is none."""
+        try:
+            file = open(path, "rb")
+        except OSError as error:
+            raise DataError(f"{path} cannot be read as a journal: {error.strerror}") from error
+        with file:
+            yield cls(file, str(path))
+
+    def records(self) -> Iterator[Record]:
+        """Every whole record from the first one on, up to anything torn or damaged."""
+        self.file.seek(self._begin)
+        return read_records(self.file, self.header)
+
+    def events(self, *names: str) -> Iterator[tuple[Record, Event]]:
+        """The events with one of `names` (any where none is given), in order."""
+        for record in self.records():
+            if record.kind is Kind.EVENT:
+                event = Event.decode(record.body)
+                if not names or event.name in names:
+                    yield record, event
+
+    def first_event(self, name: str) -> Event | None:
+        """The first event of that name, None where there is none."""
+        return next((event for _, event in self.events(name)), None)
+
+    def check(self) -> Check:
+        """Read everything and say whether it is whole."""
+        records, end = 0, self._begin
+        for record in self.records():
+            records, end = records + 1, record.end
+        size = self.file.seek(0, os.SEEK_END)
+        return Check(records, None if end == size else end, size)
