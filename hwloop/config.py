@@ -6,12 +6,14 @@ Precedence: command line > environment (HWLOOP_*) > file > default. Unknown keys
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
-from hwloop.errors import UsageError
+from hwloop.errors import DataError, UsageError
 from hwloop.plugins import BOARDS as BOARD_PLUGINS
 from hwloop.plugins import PROGRAMMERS, SOLVERS
 from hwloop.tables import (
@@ -164,6 +166,8 @@ class RunSettings:
     dry_run: bool = False
 
 
+Record = TypeVar("Record")
+
 TABLES: dict[str, type] = {
     "board": BoardConfig, "array": ArrayConfig, "environment": EnvironmentConfig, "program": ProgramConfig,
     "solver": SolverConfig,
@@ -214,6 +218,25 @@ def rig_path(rig: str) -> Path:
 def describe(record: object) -> dict[str, object]:
     """A record as plain values under its field names (SI, units in the names): for results and run files."""
     return dataclasses.asdict(record, dict_factory=lambda items: {name: _plain(value) for name, value in items})
+
+
+def restore(record_class: type[Record], described: Mapping[str, object]) -> Record:
+    """The record that `describe` gave as plain values. What it did not have then has its default.
+
+    Raises DataError for a field that this hwloop does not have.
+    """
+    kinds = typing.get_type_hints(record_class)
+    if unknown := sorted(described.keys() - kinds.keys()):
+        raise DataError(f"a recorded {record_class.__name__} has {', '.join(unknown)}, which this hwloop does not know")
+    return record_class(**{name: _restored(kinds[name], value) for name, value in described.items()})
+
+
+def _restored(kind: object, value: object) -> object:
+    if isinstance(value, Mapping):
+        return restore(kind, value)
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if value is not None and (kind is Path or Path in typing.get_args(kind)) else value
 
 
 def variable_of(table: str, key: str) -> str:

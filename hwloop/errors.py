@@ -103,9 +103,21 @@ class ReplayEndError(HwloopError):
 
 
 class DivergenceError(HwloopError):
-    """A replayed run asks for something else than what was recorded."""
+    """A replayed run asks for something else than what was recorded. `recorded` and `asked` are requests, each a pair
+    of command and payload; `differences` (what changed since, in words) and `place` are filled in by who knows them."""
 
     exit_code = 7
+
+    def __init__(self, exchange: int, recorded: object, asked: object):
+        self.exchange, self.recorded, self.asked = exchange, recorded, asked
+        self.place, self.differences = "", ""
+        super().__init__()
+
+    def __str__(self) -> str:
+        return (
+            f"replay diverged at exchange {self.exchange}{self.place}: the controller asks for something else than was "
+            f"recorded{self.differences}"
+        )
 
 
 class DataError(HwloopError):

@@ -24,6 +24,7 @@ from hwloop.link.link import Link
 from hwloop.link.transport import SocketTransport, Transport, open_transport
 from hwloop.mock.bench_config import BenchConfig
 from hwloop.mock.firmware import Firmware, find_firmware
+from hwloop.runlog.recorded import RecordedLink
 
 DEFAULT_SERIAL = 1
 # Loading the compiled kernels takes a second or two; a machine without them compiles for longer.
@@ -90,11 +91,20 @@ def _import_path() -> list[str]:
     return [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 
 
-def bench_config(settings: RunSettings) -> BenchConfig:
+@dataclass(frozen=True)
+class Keep:
+    """Where the state of a simulated board is kept for the length of a run, and whether it goes on from there."""
+
+    state: Path
+    continues: bool = False
+
+
+def bench_config(settings: RunSettings, keep: Keep | None = None) -> BenchConfig:
     """The simulated bench that a rig describes. Raises UsageError where its state could not be kept."""
     board, environment = settings.rig.board, settings.rig.environment
-    if board.state is not None:
-        _check_state(board.state)
+    state = keep.state if keep else board.state
+    if state is not None:
+        _check_state(state)
     return BenchConfig(
         board_name=board.name,
         board_serial=DEFAULT_SERIAL if board.serial is None else board.serial,
@@ -105,7 +115,8 @@ def bench_config(settings: RunSettings) -> BenchConfig:
         temperature_celsius=environment.temperature_celsius,
         temperature_drift_per_hour_celsius=environment.temperature_drift_per_hour_celsius,
         pristine=board.pristine,
-        state=str(board.state) if board.state else "",
+        state=str(state) if state else "",
+        continues=keep is not None and keep.continues,
     )
 
 
@@ -148,18 +159,26 @@ def cell_map_path(settings: RunSettings, array_serial: int) -> Path | None:
     return Path(data_home) / "hwloop" / "arrays" / f"{array_serial}.cells.csv"
 
 
+Connect = Callable[[Transport, float, int], Link]
+
+
 @contextlib.contextmanager
-def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lambda: None) -> Iterator[OpenRig]:
+def open_rig(
+    settings: RunSettings, between_exchanges: Callable[[], None] = lambda: None, keep: Keep | None = None,
+    connect: Connect = Link,
+) -> Iterator[OpenRig]:
     """The rig's board, identified but not opened; given back, and its process ended, on the way out.
 
+    `connect` makes the link from a transport, a time-out in seconds and a number of retries: another than Link records,
+    or goes on with a recording.
     Raises DeviceError where nothing, something else, or a board with another serial number answers.
     """
     config = settings.rig.board
-    mock = MockProcess(bench_config(settings), find_rig_firmware(settings)) if config.is_simulated else None
+    mock = MockProcess(bench_config(settings, keep), find_rig_firmware(settings)) if config.is_simulated else None
     transport = mock.transport if mock else _transport(config)
     board: Board | None = None
     try:
-        link = Link(transport, MOCK_START_SECONDS if mock else config.reply_timeout_seconds, config.retries)
+        link = connect(transport, MOCK_START_SECONDS if mock else config.reply_timeout_seconds, config.retries)
         board = Board(link, between_exchanges)
         link.timeout_seconds = config.reply_timeout_seconds * (10 if mock else 1)
         _check_identity(settings, board)
@@ -176,6 +195,16 @@ def open_rig(settings: RunSettings, between_exchanges: Callable[[], None] = lamb
         transport.close()
         if mock:
             mock.close()
+
+
+@contextlib.contextmanager
+def recorded_rig(link: RecordedLink, between_exchanges: Callable[[], None]) -> Iterator[OpenRig]:
+    """The board of a recording: no port, no process."""
+    board = Board(link, between_exchanges)
+    try:
+        yield OpenRig(board, None)
+    finally:
+        board.close()
 
 
 def _transport(config: BoardConfig) -> Transport:

@@ -102,6 +102,15 @@ class ProgramTotals:
     cells_given_up: int = 0
 
 
+@dataclass(frozen=True)
+class RestoredCells:
+    """Cells that were verified after a pause, how many had drifted out of their windows, and the pulses that took."""
+
+    cells: int
+    drifted: int
+    cell_pulses: int
+
+
 class Chip:
     """Both arrays of the chip: flat cell index (array × rows + row) × columns + column.
 
@@ -113,6 +122,7 @@ class Chip:
         self.rows, self.columns = board.rows, board.columns
         self.size = 2 * board.rows * board.columns
         self.conductance_siemens = np.full(self.size, np.nan)
+        self._held_siemens = np.full(self.size, np.nan)     # targets of cells that were accepted and not written since
         self.totals = ProgramTotals()
         self.on_programmed: Callable[[ProgramResult], None] = lambda result: None
         self._failures, self._attempts = np.zeros(self.size, np.int64), np.zeros(self.size, np.int64)
@@ -145,7 +155,9 @@ class Chip:
 
         Raises LimitError for targets out of range and UnformedError on an unformed array, before a cell is worn out.
         """
+        self._held_siemens[cells] = np.nan
         result = self._program(self.board, cells, target_siemens)
+        self._held_siemens[cells[result.accepted]] = target_siemens[result.accepted]
         self.conductance_siemens[cells] = result.conductance_siemens
         self.totals = dataclasses.replace(
             self.totals, rounds=self.totals.rounds + 1, steps=self.totals.steps + result.steps,
@@ -161,6 +173,14 @@ class Chip:
         result = self.program(cells.ravel(), target_siemens.ravel())
         near = np.abs(result.error_siemens) <= GIVEN_UP_TOLERANCES * self.settings.tolerance_siemens
         return (result.accepted | near).reshape(cells.shape).all(axis=-1)
+
+    def restore(self) -> RestoredCells:
+        """Verify every cell that holds an accepted target, and write those that drifted away: after a pause."""
+        cells = np.flatnonzero(np.isfinite(self._held_siemens))
+        if not len(cells):
+            return RestoredCells(0, 0, 0)
+        result = self.program(cells, self._held_siemens[cells])
+        return RestoredCells(len(cells), result.cells_written, result.cell_pulses)
 
     def _note_failures(self, result: ProgramResult) -> None:
         """Dead cells go on the map at once; one that moves but misses its target, when it does so again and again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,14 +19,42 @@ LONGEST_WAIT_SECONDS = 6e-3     # the board counts up to 6.55 ms
 
 
 @dataclass(frozen=True)
-class Job:
-    """Solves that go to the board as one group: those of index `solves` (q,) of matrix `matrix`, at inputs made
-    smaller by `shrink`, after a wait."""
+class Solves:
+    """Solves that are due (n,), those that share a bank's settings one after the other: of which `problem`, in which
+    `section` (ascending from 0), at inputs made smaller by `shrink`, after a wait; these two are alike in a section."""
 
-    matrix: int
-    solves: np.ndarray
-    wait_seconds: float
-    shrink: float = 1.0
+    problem: np.ndarray
+    section: np.ndarray
+    wait_seconds: np.ndarray
+    shrink: np.ndarray
+
+    @classmethod
+    def of(cls, problem: np.ndarray, matrix: np.ndarray, wait_seconds: np.ndarray) -> Solves:
+        """First solves of problems (n,), neighbours on the same `matrix` (n,) together."""
+        return cls(problem, _runs(matrix), wait_seconds, np.ones(len(problem)))
+
+    @property
+    def first(self) -> np.ndarray:
+        """The first solve of each section, (s,)."""
+        return np.flatnonzero(np.diff(self.section, prepend=-1))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many solves each section has, (s,)."""
+        return np.bincount(self.section)
+
+    def again(self, saturated: np.ndarray, unsettled: np.ndarray) -> Solves:
+        """The flagged ones once more: `saturated` (n,) at a quarter of their inputs, else after a longer wait."""
+        chosen = np.flatnonzero(saturated | unsettled)
+        smaller = saturated[chosen]
+        order = np.lexsort((~smaller, self.section[chosen]))
+        chosen, smaller = chosen[order], smaller[order]
+        waited = self.wait_seconds[chosen]
+        return Solves(
+            self.problem[chosen], _runs(2 * self.section[chosen] + ~smaller),
+            np.where(smaller, waited, np.minimum(3 * waited, LONGEST_WAIT_SECONDS)),
+            np.where(smaller, self.shrink[chosen] / 4, self.shrink[chosen]),
+        )
 
 
 @dataclass
@@ -73,52 +101,43 @@ class Circuit:
         self.totals.banks_without_faults = banks_of_faultless_chip(self.chip.rows, self.chip.columns, m, k)
         return banks
 
-    def solve_clean(self, jobs: list[Job], group: Callable[[Job], SolveGroup]) -> list[tuple[Job, np.ndarray]]:
-        """Every job with its outputs (q, k) in volts, as they would be at inputs that were not made smaller.
+    def solve_clean(
+        self, solves: Solves, groups: Callable[[Solves], list[SolveGroup]], output_volts: np.ndarray
+    ) -> None:
+        """Put the outputs of `solves`, as they would be at inputs that were not made smaller, into `output_volts`
+        (problems, k).
 
         Flagged solves are repeated, and only those. Raises GoalNotReachedError where that does not help.
         """
-        done, flagged = self.solve_what_settles(jobs, group)
-        if flagged:
+        if flagged := self.solve_what_settles(solves, groups, output_volts):
             raise GoalNotReachedError(
                 f"{flagged} regressions still saturate or do not settle after {self.settings.repeats} repeats; the "
                 "programmed matrix is too close to rank-deficient: add ridge, or lower the rank"
             )
-        return done
 
     def solve_what_settles(
-        self, jobs: list[Job], group: Callable[[Job], SolveGroup]
-    ) -> tuple[list[tuple[Job, np.ndarray]], int]:
-        """As `solve_clean`, without what stays flagged, and how many solves that are.
+        self, solves: Solves, groups: Callable[[Solves], list[SolveGroup]], output_volts: np.ndarray
+    ) -> int:
+        """As `solve_clean`; what stays flagged is left as it is. Returns how many solves that are.
 
         Saturated solves are repeated at a quarter of their inputs, unsettled ones after a longer wait.
         """
-        done: list[tuple[Job, np.ndarray]] = []
         for _ in range(self.settings.repeats + 1):
-            if not jobs:
+            if not len(solves.problem):
                 break
-            answers = self.board.solve([group(job) for job in jobs])
-            again: list[Job] = []
-            for job, answer in zip(jobs, answers, strict=True):
-                flagged = answer.saturated | answer.unsettled
-                if not flagged.any():
-                    done.append((job, answer.output_volts / job.shrink))
-                    continue
-                saturated, unsettled = answer.saturated, answer.unsettled & ~answer.saturated
-                if not flagged.all():
-                    clean = replace(job, solves=job.solves[~flagged])
-                    done.append((clean, answer.output_volts[~flagged] / job.shrink))
-                if saturated.any():
-                    again.append(replace(job, solves=job.solves[saturated], shrink=job.shrink / 4))
-                    self.totals.repeated_saturated += int(saturated.sum())
-                if unsettled.any():
-                    wait_seconds = min(3 * job.wait_seconds, LONGEST_WAIT_SECONDS)
-                    again.append(replace(job, solves=job.solves[unsettled], wait_seconds=wait_seconds))
-                    self.totals.repeated_unsettled += int(unsettled.sum())
-            jobs = again
-        return done, sum(len(job.solves) for job in jobs)
+            answers = self.board.solve(groups(solves))
+            volts, saturated, unsettled = (
+                np.concatenate([getattr(answer, name) for answer in answers])
+                for name in ("output_volts", "saturated", "unsettled")
+            )
+            clean = ~(saturated | unsettled)
+            output_volts[solves.problem[clean]] = volts[clean] / solves.shrink[clean, None]
+            self.totals.repeated_saturated += int(np.count_nonzero(saturated))
+            self.totals.repeated_unsettled += int(np.count_nonzero(unsettled & ~saturated))
+            solves = solves.again(saturated, unsettled)
+        return len(solves.problem)
 
 
-def nonzero(values: np.ndarray) -> np.ndarray | None:
-    """What is zero throughout need not be sent."""
-    return values if values.any() else None
+def _runs(keys: np.ndarray) -> np.ndarray:
+    """Number of the run of equal neighbours that each of `keys` (n,) is in, from 0."""
+    return np.cumsum(np.diff(keys, prepend=keys[:1]) != 0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwloop.array.circuit import Circuit, Job, nonzero
+from hwloop.array.circuit import Circuit, Solves
 from hwloop.array.loading import load_banks
 from hwloop.array.placement import Banks
 from hwloop.array.planning import plan_matrices
 from hwloop.array.ranging import fit_ridge, input_gain, largest_coefficients
-from hwloop.array.refine import bias_corrections, refine
+from hwloop.array.refine import Blocks, bias_corrections, refine
 from hwloop.array.rounds import solve_in_rounds
 from hwloop.drivers.board import SolveGroup
 
@@ -61,29 +61,24 @@ class LoadedMatrices:
 
     def solve(self, targets: np.ndarray) -> np.ndarray:
         """Coefficients (n, k, r) of right sides (n, m, r); zero where a matrix is not written."""
-        circuit, k = self.circuit, self.scale.shape[1]
+        circuit, (n, m, r), k = self.circuit, targets.shape, self.scale.shape[1]
         beta, l1_bias = self._input_gain(targets)
         inputs = -beta[:, :, None] * np.take_along_axis(targets.transpose(0, 2, 1), self._order[:, None, :], axis=2)
+        inputs = inputs.reshape(n * r, m)
 
-        every_column = self.plan.active.all(axis=1)
+        def groups(solves: Solves) -> list[SolveGroup]:
+            matrix, shrink = solves.problem[solves.first] // r, solves.shrink[solves.first]
+            return [SolveGroup(
+                self._rows[matrix], self.load.banks.columns[matrix], inputs[solves.problem] * solves.shrink[:, None],
+                solves.wait_seconds[solves.first], circuit.settings.averages, circuit.settings.constraint,
+                self.plan.feedback_siemens[matrix], self._offset_bias[matrix] + shrink[:, None] * l1_bias[matrix],
+                solves.counts, self.plan.active[matrix], omit_zero=True,
+            )]
 
-        def group(job: Job) -> SolveGroup:
-            matrix = job.matrix
-            active = slice(None) if every_column[matrix] else self.plan.active[matrix]
-            bias = self._offset_bias[matrix] + job.shrink * l1_bias[matrix]
-            return SolveGroup(
-                self._rows[matrix], self.load.banks.columns[matrix, active], inputs[matrix, job.solves] * job.shrink,
-                job.wait_seconds, circuit.settings.averages, circuit.settings.constraint,
-                nonzero(self.plan.feedback_siemens[matrix, active]), nonzero(bias[active]),
-            )
-
-        jobs = [
-            Job(matrix, np.flatnonzero(beta[matrix] > 0.0), self.plan.wait_seconds[matrix])
-            for matrix in np.flatnonzero(self.plan.active.any(axis=1) & (beta > 0.0).any(axis=1))
-        ]
-        volts = np.zeros((*beta.shape, k))
-        for job, output_volts in circuit.solve_clean(jobs, group):
-            volts[job.matrix, job.solves[:, None], np.flatnonzero(self.plan.active[job.matrix])] = output_volts
+        problem = np.flatnonzero((beta > 0.0) & self.plan.active.any(axis=1)[:, None])
+        volts = np.zeros((n * r, k))
+        circuit.solve_clean(Solves.of(problem, problem // r, self.plan.wait_seconds[problem // r]), groups, volts)
+        volts = volts.reshape(n, r, k)
         full_gain = circuit.maximum_siemens / circuit.board.scales.input_siemens
         gain = np.divide(full_gain, beta, out=np.zeros_like(beta), where=beta > 0.0)
         coefficients = np.maximum(volts * gain[:, :, None] * self._inverse_scale[:, None, :], 0.0).transpose(0, 2, 1)
@@ -117,8 +112,8 @@ class LoadedMatrices:
             residual = flat_targets[which] - np.einsum("pmk,pk->pm", own, solution)
             return np.einsum("pmk,pm->pk", own, residual) - self.ridge * solution - self.l1
 
-        def rows_of(problem: int) -> np.ndarray:
-            return self._rows[matrix[problem]]
+        def rows_of(problems: np.ndarray) -> Blocks:
+            return [(slice(None), self._rows[matrix[problems]])]
 
         norms = np.linalg.norm(self.design, axis=1)
         corrections = bias_corrections(

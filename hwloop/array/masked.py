@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwloop.array.circuit import Circuit, Job, nonzero
+from hwloop.array.circuit import Circuit, Solves
 from hwloop.array.loading import Load, load_banks
 from hwloop.array.observations import Observations
 from hwloop.array.placement import Banks, place_banks
 from hwloop.array.planning import Plan, plan_masked
 from hwloop.array.ranging import fit_ridge, input_gain, largest_coefficients
-from hwloop.array.refine import bias_corrections, refine
+from hwloop.array.refine import Blocks, bias_corrections, refine
 from hwloop.array.rounds import MOST_ATTEMPTS
 from hwloop.drivers.board import SolveGroup
 
@@ -98,28 +98,26 @@ class LoadedMasked:
         circuit, columns = self.circuit, self.load.banks.columns[0]
         rows = self.load.banks.rows[0][seen.indices]
         inputs_volts = -np.repeat(beta, seen.observed) * seen.values
-        every_column, penalised = plan.active.all(axis=1), l1_bias_amps.any()
 
-        def group(job: Job) -> SolveGroup:
-            solve = job.matrix
-            own = seen.entries(solve)
-            bias = offset_bias_amps[solve]
-            if penalised:
-                bias = bias + job.shrink * beta[solve] * l1_bias_amps
-            active = slice(None) if every_column[solve] else plan.active[solve]
-            return SolveGroup(
-                rows[own], columns[active], inputs_volts[None, own] * job.shrink, job.wait_seconds,
-                circuit.settings.averages, circuit.settings.constraint, nonzero(plan.feedback_siemens[solve, active]),
-                nonzero(bias[active]),
-            )
+        def groups(solves: Solves) -> list[SolveGroup]:
+            bias = offset_bias_amps[solves.problem]
+            bias = bias + (solves.shrink * beta[solves.problem])[:, None] * l1_bias_amps
+            return [
+                SolveGroup(
+                    rows[own], columns, inputs_volts[None, own] * shrink, wait_seconds, circuit.settings.averages,
+                    circuit.settings.constraint, plan.feedback_siemens[problem], bias_amps,
+                    active=plan.active[problem, None], omit_zero=True,
+                )
+                for problem, own, shrink, wait_seconds, bias_amps in zip(
+                    solves.problem.tolist(), map(seen.entries, solves.problem.tolist()), solves.shrink.tolist(),
+                    solves.wait_seconds.tolist(), bias, strict=True,
+                )
+            ]
 
-        first = np.zeros(1, np.int64)
-        solvable = np.flatnonzero((beta > 0.0) & plan.active.any(axis=1))
-        outputs_volts = np.zeros(plan.active.shape)
-        jobs = [Job(solve, first, plan.wait_seconds[solve]) for solve in solvable.tolist()]
-        for job, volts in circuit.solve_clean(jobs, group):
-            outputs_volts[job.matrix, plan.active[job.matrix]] = volts[0]
-        return outputs_volts
+        problem = np.flatnonzero((beta > 0.0) & plan.active.any(axis=1))
+        output_volts = np.zeros(plan.active.shape)
+        circuit.solve_clean(Solves.of(problem, problem, plan.wait_seconds[problem]), groups, output_volts)
+        return output_volts
 
     def _refined(
         self, coefficients: np.ndarray, seen: Observations, l1: float, plan: Plan, offset_bias_amps: np.ndarray
@@ -134,9 +132,13 @@ class LoadedMasked:
             residual = seen.values - np.einsum("ek,ek->e", own, every[regression])
             return seen.sum_entries(own * residual[:, None])[which] - seen.ridge[which, None] * solution - l1
 
+        def rows_of(problems: np.ndarray) -> Blocks:
+            entries = map(seen.entries, problems.tolist())
+            return [(slice(i, i + 1), rows[None, own]) for i, own in enumerate(entries)]
+
         diagonal = seen.sum_rows(self.design**2) + seen.ridge[:, None]
         corrections = bias_corrections(
-            circuit, self.load, np.repeat(self.load.banks.columns, n, axis=0), lambda solve: rows[seen.entries(solve)],
+            circuit, self.load, np.repeat(self.load.banks.columns, n, axis=0), rows_of,
             np.tile(self.inverse_scale, (n, 1)), diagonal, plan, offset_bias_amps,
         )
         lengths = np.sqrt(np.bincount(regression, seen.values**2, minlength=n))

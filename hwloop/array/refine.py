@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hwloop.array.circuit import Circuit, Job
+from hwloop.array.circuit import Circuit, Solves
 from hwloop.array.loading import Load
 from hwloop.array.planning import Plan
 from hwloop.array.ranging import BIAS_SHARE
@@ -22,6 +22,8 @@ EXPECTED_OVER_DIAGONAL = 5.0    # a correction may be this many times g_j / |X_j
 
 Gradient = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Corrections = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# Neighbouring problems that have equally many active rows, and these rows (b, m).
+Blocks = list[tuple[slice, np.ndarray]]
 
 
 def refine(
@@ -64,12 +66,12 @@ def refine(
 
 
 def bias_corrections(
-    circuit: Circuit, load: Load, columns: np.ndarray, rows_of: Callable[[int], np.ndarray], inverse_scale: np.ndarray,
-    diagonal: np.ndarray, plan: Plan, offset_bias_amps: np.ndarray,
+    circuit: Circuit, load: Load, columns: np.ndarray, rows_of: Callable[[np.ndarray], Blocks],
+    inverse_scale: np.ndarray, diagonal: np.ndarray, plan: Plan, offset_bias_amps: np.ndarray,
 ) -> Corrections:
     """Corrections on loaded matrices: the gradient goes to the column nodes as bias, with dual supply.
 
-    All per problem: `columns` (p, k) on the chip, `rows_of(problem)` its active rows, `inverse_scale` (p, k) of the
+    All per problem: `columns` (p, k) on the chip, `rows_of(problems)` their active rows, `inverse_scale` (p, k) of the
     mapping, `diagonal` (p, k) of XᵀX + λ, plan and offset bias (p, k).
 
     In scaled coefficients x̃ = s·x, with g̃ = g/s, a bias of -κ·(G_max²/S)·g̃ makes the circuit step by dw = κ·dx̃.
@@ -86,23 +88,22 @@ def bias_corrections(
         kappa = np.minimum(by_output, by_bias)
         kappa[~np.isfinite(kappa)] = 0.0
 
-        def group(job: Job) -> SolveGroup:
-            problem, on = which[job.matrix], free[job.matrix]
-            rows = rows_of(problem)
-            amps = offset_bias_amps[problem, on] - kappa[job.matrix] * job.shrink * bias[job.matrix, on]
-            return SolveGroup(
-                rows, columns[problem, on], np.zeros((1, len(rows))), job.wait_seconds, circuit.settings.averages,
-                Constraint.NONE, plan.feedback_siemens[problem, on], amps,
-            )
+        def groups(solves: Solves) -> list[SolveGroup]:
+            position, problem = solves.problem, which[solves.problem]
+            amps = offset_bias_amps[problem] - (kappa[position] * solves.shrink)[:, None] * bias[position]
+            return [
+                SolveGroup(
+                    rows, columns[problem[block]], np.zeros(rows.shape), solves.wait_seconds[block],
+                    circuit.settings.averages, Constraint.NONE, plan.feedback_siemens[problem[block]], amps[block],
+                    solves.counts[block], free[position[block]],
+                )
+                for block, rows in rows_of(problem)
+            ]
 
-        first = np.zeros(1, np.int64)
-        solvable = np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
-        jobs = [Job(position, first, plan.wait_seconds[which[position]]) for position in solvable.tolist()]
-        outputs = np.zeros_like(gradient)
-        done, flagged = circuit.solve_what_settles(jobs, group)
-        circuit.totals.corrections_given_up += flagged
-        for job, output_volts in done:
-            outputs[job.matrix, free[job.matrix]] = output_volts[0] / kappa[job.matrix]
-        return outputs * inverse
+        position = np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
+        volts = np.zeros_like(gradient)
+        due = Solves.of(position, position, plan.wait_seconds[which[position]])
+        circuit.totals.corrections_given_up += circuit.solve_what_settles(due, groups, volts)
+        return np.divide(volts, kappa[:, None], out=volts, where=kappa[:, None] > 0.0) * inverse
 
     return corrections

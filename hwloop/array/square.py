@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwloop.array.circuit import Circuit, Job, nonzero
+from hwloop.array.circuit import Circuit, Solves
 from hwloop.array.loading import load_banks
 from hwloop.array.placement import Banks
 from hwloop.array.planning import plan_matrices
@@ -67,7 +67,9 @@ class LoadedSystems:
             circuit, load.a_siemens, load.b_siemens, load.row_sum_siemens, np.zeros((n, k)), live
         )
         self._offset_bias = circuit.auto_zero.bias_amps(load, self.plan.feedback_siemens, self.plan.active)
+        # The wire wants rows in ascending order; rows that have moved are out of it.
         self._order = np.argsort(load.banks.rows, axis=1)
+        self._rows = np.take_along_axis(load.banks.rows, self._order, axis=1)
         # Row voltage a unit of right side, at one volt of output a unit of solution.
         self._row_volts = circuit.maximum_siemens / (largest * circuit.board.scales.input_siemens)
 
@@ -98,32 +100,28 @@ class LoadedSystems:
         self, system: np.ndarray, right_sides: np.ndarray, active: np.ndarray, expected: np.ndarray, constraint: int
     ) -> np.ndarray:
         """x (p, k) of right sides (p, k) of systems (p,) on `active` columns (p, k), x being about `expected` (p,)."""
-        circuit, banks, order = self.circuit, self.load.banks, self._order
+        circuit, banks = self.circuit, self.load.banks
         needed_volts = np.abs(right_sides).max(axis=1) * self._row_volts[system]
         with np.errstate(divide="ignore"):
             kappa = np.minimum(circuit.aim_volts / expected, circuit.board.scales.input_max_volts / needed_volts)
         kappa = np.where(np.isfinite(kappa), kappa, 0.0)
 
-        def group(job: Job) -> SolveGroup:
-            problem, own = job.matrix, system[job.matrix]
-            on, rows = active[problem], order[own]
-            volts_a_unit = -kappa[problem] * job.shrink * self._row_volts[own]
-            return SolveGroup(
-                banks.rows[own, rows], banks.columns[own, on], volts_a_unit * right_sides[None, problem, rows],
-                job.wait_seconds, circuit.settings.averages, constraint,
-                nonzero(self.plan.feedback_siemens[own, on]), nonzero(self._offset_bias[own, on]),
-            )
+        def groups(solves: Solves) -> list[SolveGroup]:
+            problem, own = solves.problem, system[solves.problem]
+            volts_a_unit = -kappa[problem] * solves.shrink * self._row_volts[own]
+            return [SolveGroup(
+                self._rows[own], banks.columns[own],
+                volts_a_unit[:, None] * np.take_along_axis(right_sides[problem], self._order[own], axis=1),
+                solves.wait_seconds, circuit.settings.averages, constraint, self.plan.feedback_siemens[own],
+                self._offset_bias[own], solves.counts, active[problem], omit_zero=True,
+            )]
 
-        first = np.zeros(1, np.int64)
-        solvable = np.flatnonzero(active.any(axis=1) & (kappa > 0.0))
-        jobs = [Job(problem, first, self.plan.wait_seconds[system[problem]]) for problem in solvable.tolist()]
-        solution = np.zeros_like(right_sides)
+        problem = np.flatnonzero(active.any(axis=1) & (kappa > 0.0))
+        due = Solves.of(problem, problem, self.plan.wait_seconds[system[problem]])
+        volts = np.zeros_like(right_sides)
         # A correction may fail: refinement keeps what it has then. The first solution may not.
         if constraint == Constraint.NONE:
-            done, flagged = circuit.solve_what_settles(jobs, group)
-            circuit.totals.corrections_given_up += flagged
+            circuit.totals.corrections_given_up += circuit.solve_what_settles(due, groups, volts)
         else:
-            done = circuit.solve_clean(jobs, group)
-        for job, output_volts in done:
-            solution[job.matrix, active[job.matrix]] = output_volts[0] / kappa[job.matrix]
-        return solution
+            circuit.solve_clean(due, groups, volts)
+        return np.divide(volts, kappa[:, None], out=volts, where=kappa[:, None] > 0.0)

@@ -27,7 +27,8 @@ def form(rows: range | None, arrays: str, state: Path | None, pristine: bool | N
     from hwloop.controller import array_job
 
     with progress.report() as report:
-        output.emit(array_job.form_array(settings, report, arrays=arrays, rows=rows))
+        chosen = (rows.start, rows.stop) if rows is not None else None
+        output.emit(array_job.form_array(array_job.FormOptions(arrays, chosen), settings, report))
 
 
 @command.command("read")
@@ -73,11 +74,8 @@ def program(
     from hwloop.controller import program_job
 
     with progress.report() as report:
-        output.emit(
-            program_job.program_array(
-                settings, report, source=source, arrays=arrays, row=row, column=column, unit=unit, table=table
-            )
-        )
+        options = program_job.ProgramOptions(source, arrays, row, column, unit, table)
+        output.emit(program_job.program_array(options, settings, report))
 
 
 @command.command("show")

@@ -33,8 +33,5 @@ def command(
     from hwloop.controller import solve_job
 
     with progress.report() as report:
-        output.emit(
-            solve_job.run_solve(
-                settings, report, matrix=matrix, right_side=right_side, target=target, ridge=ridge, l1=l1
-            )
-        )
+        options = solve_job.SolveOptions(matrix, right_side, target, ridge, l1)
+        output.emit(solve_job.run_solve(options, settings, report))

@@ -14,9 +14,10 @@ from hwloop.controller.cells import array_names, cells_of, check_rows, spread_te
 from hwloop.controller.matrix_files import MATRIX_SUFFIXES, write_matrix
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
+from hwloop.controller.run import LIVE, Source, begin_run
 from hwloop.controller.session import Session, open_session
 from hwloop.report import Report
-from hwloop.runlog.record import ConductanceMaps
+from hwloop.runlog.record import ConductanceMaps, Quantity
 
 # A READ of `array read` takes at least this many samples: it is a measurement, not a verify step.
 FEWEST_SAMPLES = 12
@@ -31,6 +32,11 @@ class ArrayResult:
     lines: tuple[str, ...]
     goal_missed: str | None = None
 
+    def with_run_file(self, run_file: Path | None) -> ArrayResult:
+        """The same, and where its run file is."""
+        line = (f"run file   {run_file}",) if run_file else ()
+        return ArrayResult({**self.facts, "run_file": run_file}, (*self.lines, *line), self.goal_missed)
+
     def document(self) -> dict[str, Any]:
         """The JSON document."""
         return self.facts
@@ -40,21 +46,37 @@ class ArrayResult:
         return "\n".join(self.lines)
 
 
-def form_array(settings: RunSettings, report: Report, arrays: str, rows: range | None) -> ArrayResult | DryRun:
+@dataclass(frozen=True)
+class FormOptions:
+    """Options of `array form`: A, B or both, and the rows (first, one past the last); None: all."""
+
+    arrays: str = "both"
+    rows: tuple[int, int] | None = None
+
+
+def form_array(
+    options: FormOptions, settings: RunSettings, report: Report, source: Source = LIVE
+) -> ArrayResult | DryRun:
     """Form the pristine cells of the chosen rows. Irreversible: asks first."""
+    arrays, rows = options.arrays, range(*options.rows) if options.rows else None
     check_rows(settings, rows)
     plan = FormingSettings()
     if settings.dry_run:
         return DryRun(f"form the pristine cells of {_chosen(arrays, rows)}: {_forming_text(plan)}")
-    with open_session(settings, report) as session:
-        chip = session.chip
-        cells = cells_of(chip, arrays, rows)
-        with session.clock.running():
-            pristine = unformed_cells(chip, cells)
-        if len(pristine):
-            report.confirm(f"form {len(pristine):,} of {len(cells):,} cells: {_forming_text(plan)}; irreversible")
-        with session.clock.running():
-            result = form(chip, cells, plan, lambda done, total: report.step("forming", done, total))
+    with begin_run("form", options, settings, report, source) as run:
+        with open_session(settings, run.report, run) as session:
+            chip = session.chip
+            cells = cells_of(chip, arrays, rows)
+            with session.clock.running():
+                pristine = unformed_cells(chip, cells)
+            if len(pristine):
+                run.report.confirm(
+                    f"form {len(pristine):,} of {len(cells):,} cells: {_forming_text(plan)}; irreversible"
+                )
+            with session.clock.running():
+                result = form(chip, cells, plan, lambda done, total: run.report.step("forming", done, total))
+        metrics = (Quantity("formed", len(result.formed)), Quantity("not_formed", len(result.not_formed)))
+        run_file = run.finish(session.record("form", options, metrics=metrics))
     counters = session.counters()
     facts = {
         "cells": len(cells), "formed": len(result.formed), "already_formed": len(result.already_formed),
@@ -68,7 +90,7 @@ def form_array(settings: RunSettings, report: Report, arrays: str, rows: range |
     ):
         if count:
             lines.append(f"           {count:,} {what}")
-    return ArrayResult(facts, (*lines, counters.text()))
+    return ArrayResult(facts, (*lines, counters.text())).with_run_file(run_file)
 
 
 def read_array(

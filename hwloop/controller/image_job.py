@@ -15,11 +15,12 @@ from hwloop.config import RunSettings
 from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.output_files import OutputFiles, check_target
 from hwloop.controller.plan import DryRun, Plan, check_simulated_fit, plan_dense
+from hwloop.controller.run import LIVE, Run, Source, begin_run
 from hwloop.controller.session import Session, open_session
-from hwloop.controller.tracking import Tracked, tracked
+from hwloop.controller.tracking import Tracked, Watch, tracked
 from hwloop.report import Report
 from hwloop.runlog.digest import factors_sha256
-from hwloop.runlog.record import Convergence, FactorPair, InputFile, Quantity
+from hwloop.runlog.record import Convergence, FactorPair, Field, InputFile, Quantity
 from hwloop.runscript import ImageOptions
 
 
@@ -94,7 +95,9 @@ class ImageResult:
         return "\n".join([*lines, *self.outcome.lines()])
 
 
-def run_image(options: ImageOptions, settings: RunSettings, report: Report) -> ImageResult | Plan:
+def run_image(
+    options: ImageOptions, settings: RunSettings, report: Report, source: Source = LIVE
+) -> ImageResult | Plan:
     """Factorize a photograph on the rig's board. Raises DataError, UsageError, and what the board raises."""
     photograph = image.load_photograph(options.path)
     image.check_patch(photograph.pixels.shape, options.patch, options.rank)
@@ -103,33 +106,35 @@ def run_image(options: ImageOptions, settings: RunSettings, report: Report) -> I
     if settings.dry_run:
         return plan_dense(settings, len(matrices), options.patch, options.patch, options.rank, options.iterations)
     check_simulated_fit(settings, options.patch, options.rank)
-    with open_session(settings, report) as session:
-        session.check_fit(options.patch, options.rank)
-        reference = _factorize(photograph, matrices, options, settings.seed, report)
-        analog = _factorize(photograph, matrices, options, settings.seed, report, session)
-    return _finish(photograph, options, files, session, analog, reference)
+    inputs = {"path": [options.path]} if options.path else {}
+    with begin_run("image", options, settings, report, source, inputs) as run:
+        with open_session(settings, run.report, run) as session:
+            session.check_fit(options.patch, options.rank)
+            reference = _factorize(photograph, matrices, options, settings.seed, run)
+            analog = _factorize(photograph, matrices, options, settings.seed, run, session)
+        return _finish(photograph, options, files, session, run, analog, reference)
 
 
 def _factorize(
-    photograph: image.Photograph, matrices: np.ndarray, options: ImageOptions, seed: int, report: Report,
+    photograph: image.Photograph, matrices: np.ndarray, options: ImageOptions, seed: int, run: Run,
     session: Session | None = None,
 ) -> Tracked:
     """Factors and PSNR by iteration; on the circuit of `session`, or in float64."""
-    pixels, phase = photograph.pixels, "circuit" if session else "float64 reference"
+    pixels, label = photograph.pixels, "circuit" if session else "float64 reference"
     solver = {"solver": session.half_step()} if session else {}
     return tracked(
         lambda callback: factorize(
             matrices, options.rank, iterations=options.iterations, seed=seed, callback=callback, **solver
         ),
         lambda w, h: image.psnr_db(pixels, image.rebuild(w, h, pixels.shape)),
-        lambda number: report.step(f"{phase}, iterations", number, options.iterations),
+        Watch(label, options.iterations, "PSNR", "dB", run),
         session.clock if session else None,
     )
 
 
 def _finish(
-    photograph: image.Photograph, options: ImageOptions, files: OutputFiles, session: Session, analog: Tracked,
-    reference: Tracked,
+    photograph: image.Photograph, options: ImageOptions, files: OutputFiles, session: Session, run: Run,
+    analog: Tracked, reference: Tracked,
 ) -> ImageResult:
     from hwloop.apps import pictures
 
@@ -151,9 +156,10 @@ def _finish(
             Quantity("reference_psnr", float(reference.quality[-1]), "dB"), Quantity("reference_ssim", reference_ssim),
             Quantity("svd_bound", bound_db, "dB"), Quantity("storage_ratio", stored.ratio),
         ),
+        fields=(Field("reconstruction", picture.astype(np.float32), "1", "picture rebuilt from the factors, peak 1"),),
     )
     compressed_bytes = write_compressed(options.compressed, w, h, shape) if options.compressed else None
-    run_file = files.write_run(record)
+    run_file = run.finish(record)
     drawn = {
         "comparison": pictures.draw_comparison(photograph.pixels, picture),
         "convergence": pictures.draw_convergence(convergence[:1]),
@@ -169,7 +175,7 @@ def _finish(
             Iteration(number, *map(float, values)) for number, values in enumerate(zip(*curves, strict=True), start=1)
         ),
         compressed=options.compressed, compressed_bytes=compressed_bytes, factors_sha256=factors_sha256([(w, h)]),
-        outcome=session.outcome(run_file, files.write_pictures(run_file, drawn)),
+        outcome=session.outcome(run_file, files.write_pictures(run.stem, drawn)),
     )
 
 

@@ -17,7 +17,9 @@ from hwloop.config import RunSettings
 from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.output_files import OutputFiles, check_target
 from hwloop.controller.plan import Plan, check_simulated_fit, plan_dense
+from hwloop.controller.run import LIVE, Run, Source, begin_run
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.tracking import Watch
 from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.digest import factors_sha256
@@ -72,7 +74,9 @@ class MatrixResult:
         return "\n".join([*lines, *self.outcome.lines()])
 
 
-def run_matrix(options: MatrixOptions, settings: RunSettings, report: Report) -> MatrixResult | Plan:
+def run_matrix(
+    options: MatrixOptions, settings: RunSettings, report: Report, source: Source = LIVE
+) -> MatrixResult | Plan:
     """Factorize a matrix file on the rig's board. Raises DataError, UsageError, and what the board raises."""
     if options.path is None:
         raise UsageError("path of the matrix is missing: a .npy, .npz or .csv file")
@@ -88,19 +92,22 @@ def run_matrix(options: MatrixOptions, settings: RunSettings, report: Report) ->
     if settings.dry_run:
         return plan_dense(settings, 1, m, n, options.rank, options.iterations)
     check_simulated_fit(settings, m, options.rank)
-    with open_session(settings, report) as session:
-        session.check_fit(m, options.rank)
-        reference = _factorize(loaded, options, settings.seed, exact_half_step, report, "float64 reference")
-        with session.clock.running():
-            analog = _factorize(loaded, options, settings.seed, session.half_step(), report, "circuit")
-    return _finish(loaded, options, files, session, analog, reference)
+    with begin_run("matrix", options, settings, report, source, {"path": [options.path]}) as run:
+        with open_session(settings, run.report, run) as session:
+            session.check_fit(m, options.rank)
+            reference = _factorize(loaded, options, settings.seed, exact_half_step, run, "float64 reference")
+            with session.clock.running():
+                analog = _factorize(loaded, options, settings.seed, session.half_step(), run, "circuit")
+        return _finish(loaded, options, files, session, run, analog, reference)
 
 
 def _factorize(
-    loaded: MatrixInput, options: MatrixOptions, seed: int, solver: HalfStep, report: Report, phase: str
+    loaded: MatrixInput, options: MatrixOptions, seed: int, solver: HalfStep, run: Run, label: str
 ) -> Factorization:
+    watch = Watch(label, options.iterations, "relative residual", "1", run)
+
     def after(progress: Progress) -> None:
-        report.step(f"{phase}, iterations", progress.iteration, options.iterations)
+        watch(progress, None)
         signals.check()
 
     return factorize(
@@ -111,8 +118,8 @@ def _factorize(
 
 
 def _finish(
-    loaded: MatrixInput, options: MatrixOptions, files: OutputFiles, session: Session, analog: Factorization,
-    reference: Factorization,
+    loaded: MatrixInput, options: MatrixOptions, files: OutputFiles, session: Session, run: Run,
+    analog: Factorization, reference: Factorization,
 ) -> MatrixResult:
     from hwloop.apps import pictures
 
@@ -129,7 +136,7 @@ def _finish(
     if options.factors:
         with publish(options.factors) as file:
             np.savez(file, W=w, H=h)
-    run_file = files.write_run(record)
+    run_file = run.finish(record)
     drawn = {
         "convergence": pictures.draw_convergence(convergence),
         "conductance": pictures.draw_conductance(record.conductance),
@@ -143,5 +150,5 @@ def _finish(
     return MatrixResult(
         loaded.source.name, values.shape, values.size if dense else values.nnz, options.rank, analog.residual,
         reference.residual, analog.converged, options.factors, factors_sha256([(w, h)]),
-        session.outcome(run_file, files.write_pictures(run_file, drawn)),
+        session.outcome(run_file, files.write_pictures(run.stem, drawn)),
     )

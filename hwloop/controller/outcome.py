@@ -15,7 +15,7 @@ class RunOutcome:
 
     counters: Counters
     placement: dict[str, Any]
-    run_file: Path
+    run_file: Path | None
     pictures: tuple[Path, ...]
     seed: int
 
@@ -29,5 +29,6 @@ class RunOutcome:
     def lines(self) -> list[str]:
         """Its part of what people read."""
         return [
-            self.counters.text(), f"run file   {self.run_file}", *(f"picture    {path}" for path in self.pictures)
+            self.counters.text(), *([f"run file   {self.run_file}"] if self.run_file else []),
+            *(f"picture    {path}" for path in self.pictures),
         ]

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from hwloop.errors import UsageError
 from hwloop.runlog.publish import refuse_existing
-from hwloop.runlog.record import RunRecord
-from hwloop.runlog.run_file import create_run, write_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +46,7 @@ class OutputFiles:
     """
 
     def __init__(self, kind: str, run_file: Path | None, pictures: Path | None, *others: Path | None):
-        self._run_file, self._pictures = run_file, pictures
+        self._pictures = pictures
         named = [path for path in (run_file, *others) if path is not None]
         for number, path in enumerate(named):
             check_target(path)
@@ -59,23 +57,16 @@ class OutputFiles:
         if pictures is not None:
             check_folder(pictures)
 
-    def write_run(self, record: RunRecord) -> Path:
-        """Write the run file; gives its path."""
-        if self._run_file is None:
-            return create_run(RUNS, record)
-        write_run(self._run_file, record)
-        return self._run_file
-
-    def write_pictures(self, run_file: Path, drawn: Mapping[str, Figure]) -> tuple[Path, ...]:
-        """Write pictures as <run>-<name>.png; gives their paths. A failure leaves the run file as it is and says so."""
+    def write_pictures(self, stem: Path, drawn: Mapping[str, Figure]) -> tuple[Path, ...]:
+        """Write pictures as <stem>-<name>.png; gives their paths. Where one fails, the message says what is whole."""
         from hwloop.apps.pictures import save_figure
 
-        folder = self._pictures or run_file.parent
+        folder = self._pictures or stem.parent
         paths = []
         for name, figure in drawn.items():
-            paths.append(folder / f"{run_file.stem}-{name}.png")
+            paths.append(folder / f"{stem.name}-{name}.png")
             try:
                 save_figure(figure, paths[-1])
             except UsageError as error:
-                raise UsageError(f"{error}; the run itself is whole, in {run_file}") from error
+                raise UsageError(f"{error}; the run itself is whole, in {stem}") from error
         return tuple(paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from hwloop.array.program.common import Outcome, ProgramResult
 from hwloop.config import ProgramConfig, RunSettings
 from hwloop.controller.array_job import ArrayResult
 from hwloop.controller.cells import array_names, check_place
-from hwloop.controller.counters import Counters
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
-from hwloop.controller.session import open_session
+from hwloop.controller.run import LIVE, Source, begin_run
+from hwloop.controller.session import Session, open_session
 from hwloop.errors import DataError, LimitError
 from hwloop.link.protocol import BOARDS
 from hwloop.report import Report
 from hwloop.runlog.publish import publish
+from hwloop.runlog.record import InputFile, Quantity
 
 SCALES_SIEMENS = {"S": 1.0, "uS": 1e-6}
 # Cells relax after their last pulse; this long after programming they are read once more.
@@ -28,17 +30,27 @@ RELAXATION_SECONDS = 1.0
 GOAL_ACCEPTED = 0.98
 
 
-def program_array(
-    settings: RunSettings, report: Report, source: Path, arrays: str, row: int, column: int, unit: str,
-    table: Path | None = None,
-) -> ArrayResult | DryRun:
-    """Program and verify a matrix of conductances from (row, column) on; NaN entries are left alone.
+@dataclass(frozen=True)
+class ProgramOptions:
+    """Options of `array program`: the file of conductances in `unit`, where its first entry goes, and a new .csv file
+    `table` for the outcome of every cell."""
 
-    `table` is a new .csv file for the outcome of every cell.
-    """
+    matrix: Path
+    arrays: str = "both"
+    row: int = 0
+    column: int = 0
+    unit: str = "S"
+    table: Path | None = None
+
+
+def program_array(
+    options: ProgramOptions, settings: RunSettings, report: Report, source: Source = LIVE
+) -> ArrayResult | DryRun:
+    """Program and verify a matrix of conductances from (row, column) on; NaN entries are left alone."""
+    arrays, row, column, table = options.arrays, options.row, options.column, options.table
     if table is not None:
         check_target(table, ".csv")
-    wanted_siemens = _load(source, unit, settings.rig.program)
+    wanted_siemens = _load(options.matrix, options.unit, settings.rig.program)
     if settings.rig.board.is_simulated:
         geometry = BOARDS[settings.rig.board.name]
         check_place(wanted_siemens.shape, row, column, geometry.rows, geometry.columns)
@@ -46,22 +58,27 @@ def program_array(
     names = array_names(arrays)
     if settings.dry_run:
         return DryRun(f"program {len(here) * len(names):,} cells")
-    with open_session(settings, report) as session:
-        chip = session.chip
-        check_place(wanted_siemens.shape, row, column, chip.rows, chip.columns)
-        cells = np.concatenate([
-            ("AB".index(name) * chip.rows + here[:, 0] + row) * chip.columns + here[:, 1] + column for name in names
-        ])
-        targets_siemens = np.tile(wanted_siemens[tuple(here.T)], len(names))
-        usable = chip.map.usable().ravel()[cells]
-        with session.clock.running():
-            result = chip.program(cells[usable], targets_siemens[usable])
-            session.board.wait(RELAXATION_SECONDS)
-            relaxed_siemens = chip.read(result.cells).conductance_siemens if len(result.cells) else np.zeros(0)
-    if table is not None:
-        _write_table(table, result, relaxed_siemens, chip.rows, chip.columns)
-    tolerance = settings.rig.program.tolerance
-    return _result(result, relaxed_siemens, int((~usable).sum()), tolerance, session.counters(), table)
+    with begin_run("program", options, settings, report, source, {"matrix": [options.matrix]}) as run:
+        with open_session(settings, run.report, run) as session:
+            chip = session.chip
+            check_place(wanted_siemens.shape, row, column, chip.rows, chip.columns)
+            cells = np.concatenate([
+                ("AB".index(name) * chip.rows + here[:, 0] + row) * chip.columns + here[:, 1] + column
+                for name in names
+            ])
+            targets_siemens = np.tile(wanted_siemens[tuple(here.T)], len(names))
+            usable = chip.map.usable().ravel()[cells]
+            with session.clock.running():
+                result = chip.program(cells[usable], targets_siemens[usable])
+                session.board.wait(RELAXATION_SECONDS)
+                relaxed_siemens = chip.read(result.cells).conductance_siemens if len(result.cells) else np.zeros(0)
+        found = _result(result, relaxed_siemens, int((~usable).sum()), settings.rig.program.tolerance, session, table)
+        metrics = (Quantity("accepted", found.facts["accepted"]), Quantity("cells", found.facts["cells"]))
+        record = session.record("program", options, (InputFile.of(options.matrix),), metrics=metrics)
+        if table is not None:
+            _write_table(table, result, relaxed_siemens, chip.rows, chip.columns)
+        run_file = run.finish(record)
+    return found.with_run_file(run_file)
 
 
 def _load(source: Path, unit: str, program: ProgramConfig) -> np.ndarray:
@@ -99,9 +116,10 @@ def _write_table(table: Path, result: ProgramResult, relaxed_siemens: np.ndarray
 
 
 def _result(
-    result: ProgramResult, relaxed_siemens: np.ndarray, masked: int, tolerance: float, counters: Counters,
+    result: ProgramResult, relaxed_siemens: np.ndarray, masked: int, tolerance: float, session: Session,
     table: Path | None,
 ) -> ArrayResult:
+    counters = session.counters()
     error_siemens = result.error_siemens[result.accepted]
     relaxed_error_siemens = (relaxed_siemens - result.target_siemens)[result.accepted]
     accepted, total = len(error_siemens), len(result.cells)

@@ -20,8 +20,9 @@ from hwloop.config import RunSettings
 from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.output_files import OutputFiles
 from hwloop.controller.plan import Plan, check_simulated_fit, plan_masked
+from hwloop.controller.run import LIVE, Run, Source, begin_run
 from hwloop.controller.session import Session, open_session
-from hwloop.controller.tracking import Tracked, tracked
+from hwloop.controller.tracking import Tracked, Watch, tracked
 from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.digest import factors_sha256
@@ -112,7 +113,9 @@ class RatingsResult:
         ])
 
 
-def run_ratings(options: RatingsOptions, settings: RunSettings, report: Report) -> RatingsResult | Plan:
+def run_ratings(
+    options: RatingsOptions, settings: RunSettings, report: Report, source: Source = LIVE
+) -> RatingsResult | Plan:
     """Factorize ratings on the rig's board, fold by fold. Raises DataError, UsageError, and what the board raises."""
     if options.path is None:
         raise UsageError(
@@ -131,23 +134,21 @@ def run_ratings(options: RatingsOptions, settings: RunSettings, report: Report) 
     if settings.dry_run:
         return plan_masked(settings, users, items, options.rank, options.iterations, len(folds))
     check_simulated_fit(settings, max(users, items), options.rank)
-    with open_session(settings, report) as session:
-        session.check_fit(max(users, items), options.rank)
-        solver = session.half_step()
-        results = tuple(_run_fold(fold, options, settings.seed, session, solver, report) for fold in folds)
-    return _finish(ratings, results, options, files, session)
+    inputs = {"path": [source_file.path for source_file in ratings.inputs]}
+    with begin_run("ratings", options, settings, report, source, inputs) as run:
+        with open_session(settings, run.report, run) as session:
+            session.check_fit(max(users, items), options.rank)
+            solver = session.half_step()
+            results = tuple(_run_fold(fold, options, settings.seed, session, solver, run) for fold in folds)
+        return _finish(ratings, results, options, files, session, run)
 
 
 def _run_fold(
-    fold: Fold, options: RatingsOptions, seed: int, session: Session, solver: HalfStep, report: Report
+    fold: Fold, options: RatingsOptions, seed: int, session: Session, solver: HalfStep, run: Run
 ) -> FoldResult:
-    def on_iteration(number: int) -> None:
-        report.step(f"fold {fold.number}, iterations", number, options.iterations)
-
-    ridge = _chosen_ridge(fold, options, seed, report) if options.ridge is None else options.ridge
-    float64 = _track(fold, options, seed, ridge, exact_half_step)
-    on_iteration(0)
-    analog = _track(fold, options, seed, ridge, solver, on_iteration, session)
+    ridge = _chosen_ridge(fold, options, seed, run.report) if options.ridge is None else options.ridge
+    float64 = _track(fold, options, seed, ridge, exact_half_step, run)
+    analog = _track(fold, options, seed, ridge, solver, run, session)
     score, reference = (_score(fold, found.factors.W, found.factors.H) for found in (analog, float64))
     return FoldResult(fold.number, ridge, options.ridge is None, score, reference, analog, float64)
 
@@ -167,14 +168,14 @@ def _chosen_ridge(fold: Fold, options: RatingsOptions, seed: int, report: Report
 
 
 def _track(
-    fold: Fold, options: RatingsOptions, seed: int, ridge: float, solver: HalfStep,
-    on_iteration: Callable[[int], None] = lambda number: None, session: Session | None = None,
+    fold: Fold, options: RatingsOptions, seed: int, ridge: float, solver: HalfStep, run: Run,
+    session: Session | None = None,
 ) -> Tracked:
     """Factors of the training part, and the test RMSE by iteration; on the circuit of `session`, or in float64."""
     return tracked(
         lambda callback: _factorize(fold.train, options, seed, ridge, solver, callback),
         lambda w, h: _score(fold, w, h).rmse,
-        on_iteration,
+        Watch(f"fold {fold.number}{'' if session else ', float64'}", options.iterations, "test RMSE", "1", run),
         session.clock if session else None,
     )
 
@@ -205,7 +206,8 @@ def _scores(score: Score, reference: Score) -> str:
 
 
 def _finish(
-    ratings: Ratings, folds: tuple[FoldResult, ...], options: RatingsOptions, files: OutputFiles, session: Session
+    ratings: Ratings, folds: tuple[FoldResult, ...], options: RatingsOptions, files: OutputFiles, session: Session,
+    run: Run,
 ) -> RatingsResult:
     from hwloop.apps import pictures
 
@@ -224,12 +226,12 @@ def _finish(
         ),
         fields=run_fields(ratings),
     )
-    run_file = files.write_run(record)
+    run_file = run.finish(record)
     drawn = {
         "convergence": pictures.draw_convergence(convergence),
         "conductance": pictures.draw_conductance(record.conductance),
     }
     return RatingsResult(
         ratings.name, len(ratings.user_ids), len(ratings.item_ids), len(ratings.values), options.rank, folds,
-        session.outcome(run_file, files.write_pictures(run_file, drawn)),
+        session.outcome(run_file, files.write_pictures(run.stem, drawn)),
     )

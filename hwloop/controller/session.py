@@ -22,6 +22,7 @@ from hwloop.config import RunSettings
 from hwloop.controller.counters import Counters, HostClock
 from hwloop.controller.half_step import AnalogHalfStep
 from hwloop.controller.outcome import RunOutcome
+from hwloop.controller.run import Run
 from hwloop.drivers.board import Board
 from hwloop.errors import HwloopError
 from hwloop.link.protocol import Constraint
@@ -45,6 +46,7 @@ class Session:
     report: Report
     _mock: rig.MockProcess | None
     _map_path: Path | None
+    run: Run | None = None
 
     def counters(self) -> Counters:
         """What the run cost so far."""
@@ -63,19 +65,21 @@ class Session:
         return AnalogHalfStep(self.solver, self.settings.rig.solver, self.clock, self.report)
 
     def record(
-        self, kind: str, options: object, inputs: tuple[InputFile, ...], factors: tuple[FactorPair, ...],
-        convergence: tuple[Convergence, ...], metrics: tuple[Quantity, ...], fields: tuple[Field, ...] = (),
+        self, kind: str, options: object, inputs: tuple[InputFile, ...] = (), factors: tuple[FactorPair, ...] = (),
+        convergence: tuple[Convergence, ...] = (), metrics: tuple[Quantity, ...] = (), fields: tuple[Field, ...] = (),
     ) -> RunRecord:
         """The run file's record: the job's own parts, and all that the session knows."""
+        own = {"created": self.run.started} if self.run else {}
+        chosen = self.run.options if self.run else config.describe(options)
         return RunRecord(
-            kind=kind, seed=self.settings.seed,
-            configuration={"options": config.describe(options), "rig": config.describe(self.settings.rig)},
+            **own, kind=kind, seed=self.settings.seed,
+            configuration={"options": chosen, "rig": config.describe(self.settings.rig)},
             inputs=inputs, board=self.describe_board(), array=self.describe_array(), factors=factors,
             convergence=convergence, metrics=metrics, counters=self.counters().quantities(),
             conductance=self.conductance_maps(), fields=fields,
         )
 
-    def outcome(self, run_file: Path, pictures: tuple[Path, ...]) -> RunOutcome:
+    def outcome(self, run_file: Path | None, pictures: tuple[Path, ...]) -> RunOutcome:
         """What the run leaves behind, once the session has ended."""
         return RunOutcome(
             self.counters(), vars(self.solver.totals).copy(), run_file, pictures, self.settings.seed
@@ -115,31 +119,32 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(settings: RunSettings, report: Report) -> Iterator[Session]:
+def open_session(settings: RunSettings, report: Report, run: Run | None = None) -> Iterator[Session]:
     """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out.
 
-    Stop requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
+    With a `run` every exchange goes into its journal; a replayed run has a recording in place of the board. Stop
+    requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
     """
-    key, exclusive = rig.holder_key(settings)
-    with signals.deferred(), holders.hold(key, exclusive) as hold:
+    with signals.deferred(), _held(settings, run) as hold:
         # Compiling can hold back the heartbeat for longer than the board waits: done before the board listens for one.
         settling.warm_up()
-        with rig.open_rig(settings, signals.check) as opened:
+        with run.open_rig(signals.check) if run else rig.open_rig(settings, signals.check) as opened:
             session = None
             try:
                 with signals.shielded():
                     opened.board.open()
-                session = _session(settings, opened, report)
+                session = _session(settings, opened, report, run)
                 yield session
             finally:
                 with signals.shielded():
                     # A board that does not answer any more grounds itself: its dead-man.
                     with contextlib.suppress(HwloopError):
                         opened.board.safe()
-                    hold.acknowledge_safe()
+                    if hold is not None:
+                        hold.acknowledge_safe()
                     if session is not None:
                         session.save_map()
-    if rig.is_forgotten(settings):
+    if rig.is_forgotten(settings) and not (run and run.is_over):
         # Said at the end: a refusal is one line, and nothing else.
         start = "unformed" if settings.rig.board.pristine else "formed"
         report.note(
@@ -148,17 +153,31 @@ def open_session(settings: RunSettings, report: Report) -> Iterator[Session]:
         )
 
 
-def _session(settings: RunSettings, opened: rig.OpenRig, report: Report) -> Session:
+def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextManager[holders.Hold | None]:
+    """The port, held by this process; a replay holds none."""
+    if run and run.is_over:
+        return contextlib.nullcontext()
+    return holders.hold(*rig.holder_key(settings))
+
+
+def _session(settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None) -> Session:
     board = opened.board
     serial = board.identity.array_serial or settings.rig.array.serial or 0
-    map_path = rig.cell_map_path(settings, serial)
-    cell_map = CellMap(board.rows, board.columns)
-    if map_path is not None and map_path.exists():
+    cell_map, map_path = CellMap(board.rows, board.columns), rig.cell_map_path(settings, serial)
+    known = run.recorded_cells() if run else None
+    if known is not None:
+        cell_map.status.update(known)
+        map_path = None if run.source.is_replay else map_path
+    elif map_path is not None and map_path.exists():
         cell_map.import_list(map_path)
     chip = Chip(board, cell_map, program_settings(settings.rig.program))
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
     clock = HostClock(time.process_time, time.monotonic)
-    return Session(settings, board, chip, solver, clock, report, opened.mock, map_path)
+    session = Session(settings, board, chip, solver, clock, report, opened.mock, map_path, run)
+    if run:
+        chip.on_programmed = run.programmed
+        run.opened(session.describe_board(), session.describe_array(), board.link, chip.restore)
+    return session
 
 
 def program_settings(program: config.ProgramConfig) -> ProgramSettings:

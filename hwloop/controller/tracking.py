@@ -1,4 +1,4 @@
-"""A factorization and how good it is after each iteration, the figure of merit not counted as the controller's work."""
+"""A factorization, watched: how good it is after each iteration, which does not count as the controller's work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from hwloop import signals
 from hwloop.anls.loop import Factorization, Progress
 from hwloop.controller.counters import HostClock
+from hwloop.controller.run import Run
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,43 @@ class Tracked:
     quality: np.ndarray
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Tells a `run` of each of `of` iterations of `label`; `quantity` in `unit` is the figure of merit."""
+
+    label: str
+    of: int
+    quantity: str
+    unit: str
+    run: Run
+
+    def __call__(self, progress: Progress, quality: float | None) -> None:
+        """After an iteration."""
+        report = self.run.report
+        report.iteration(
+            self.label, progress.iteration, self.of, float(progress.residual), quality, self.quantity, self.unit
+        )
+        report.step(f"{self.label}, iterations", progress.iteration, self.of)
+        self.run.factors(self.label, progress.iteration, progress.W, progress.H)
+
+
 def tracked(
     factorize: Callable[[Callable[[Progress], None]], Factorization],
     quality: Callable[[np.ndarray, np.ndarray], float],
-    on_iteration: Callable[[int], None],
+    watch: Watch,
     clock: HostClock | None = None,
 ) -> Tracked:
     """Run `factorize(callback)` and take `quality(W, H)` after each iteration.
 
-    With a `clock` the factorization is timed as the controller's own work. `on_iteration` is told each number, from 1.
-    Stop requests are taken after each iteration, so that they do not wait for the end of a float64 reference.
+    With a `clock` the factorization is timed as the controller's own work. Stop requests are taken after each
+    iteration, so that they do not wait for the end of a float64 reference.
     """
     values: list[float] = []
 
     def after(progress: Progress) -> None:
         with clock.paused() if clock else contextlib.nullcontext():
-            values.append(quality(progress.W, progress.H))
-            on_iteration(progress.iteration)
+            values.append(float(quality(progress.W, progress.H)))
+            watch(progress, values[-1])
         signals.check()
 
     with clock.running() if clock else contextlib.nullcontext():

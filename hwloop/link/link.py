@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from hwloop.errors import AmbiguousError, DeviceError, LinkError, SafetyError
 from hwloop.link.frames import Frame, FrameReader
@@ -29,6 +31,26 @@ class LinkCounters:
     bytes_received: int = 0
     resent: int = 0
     damaged: int = 0
+
+
+class Recorder(Protocol):
+    """Who is told of every exchange. What it raises ends the exchange, as an error of the wire would."""
+
+    def sending(self, session: int, sequence: int, requests: list[Request]) -> None:
+        """These are about to be sent, for the first time, with `sequence` and the numbers that follow it."""
+
+    def received(self, replies: list[tuple[int, Frame]], counters: LinkCounters) -> None:
+        """These have arrived, each with its place in the exchange; `counters` are the link's own."""
+
+
+class _NoRecorder:
+    """Nobody."""
+
+    def sending(self, session: int, sequence: int, requests: list[Request]) -> None:
+        """See Recorder."""
+
+    def received(self, replies: list[tuple[int, Frame]], counters: LinkCounters) -> None:
+        """See Recorder."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +106,11 @@ class Link:
     """
 
     def __init__(
-        self, transport: Transport, timeout_seconds: float = 1.0, retries: int = 6, session: int | None = None
+        self, transport: Transport, timeout_seconds: float = 1.0, retries: int = 6, session: int | None = None,
+        recorder: Recorder | None = None,
     ):
         self.transport = transport
+        self._recorder: Recorder = recorder or _NoRecorder()
         self.timeout_seconds = timeout_seconds
         self.retries = retries
         self.session = session or (int.from_bytes(os.urandom(2), "little") % 65535 + 1)
@@ -107,6 +131,7 @@ class Link:
         """
         self._tag = (self._tag + 1) & 0xFFFF
         frame = Frame(kind, 0, self.session, self._tag, payload)
+        self._recorder.sending(self.session, self._tag, [(kind, payload)])
         tries = tries or self.retries + 1
         for attempt in range(tries):
             self._send(_afresh(frame.encode()), again=attempt > 0)
@@ -114,6 +139,7 @@ class Link:
             while (left := deadline - time.monotonic()) > 0:
                 for reply in self._receive(left):
                     if (reply.kind, reply.session, reply.sequence) == (kind | REPLY_BIT, self.session, self._tag):
+                        self._recorder.received([(0, reply)], self.counters)
                         if reply.status != Status.OK:
                             raise refusal_error(kind, reply)
                         return reply.payload
@@ -144,8 +170,27 @@ class Link:
             assert kind in SEQUENCED, f"{kind.name} is not a sequenced command"
             sequence = (self.sequence + offset) & 0xFFFF
             pending.append(_Pending(kind, sequence, Frame(kind, 0, self.session, sequence, payload).encode()))
+        self._recorder.sending(self.session, self.sequence, requests)
         self._interrupted = _Window(pending, expected_seconds, len(pending))
         return self._finish(self._interrupted)
+
+    def adopt(
+        self, session: int, tag: int, sequence: int, requests: list[Request], known: Mapping[int, Frame]
+    ) -> None:
+        """Take over what another process left: its session and last tag, the sequence number of the exchange that it
+        was in, that exchange's requests (none: it was between two) and the replies that it had. `resume` then settles
+        it."""
+        self.session, self._tag, self.sequence = session, tag, sequence
+        if not requests:
+            self._interrupted = None
+            return
+        pending = []
+        for offset, (kind, payload) in enumerate(requests):
+            number = (sequence + offset) & 0xFFFF
+            wire = Frame(kind, 0, session, number, payload).encode()
+            pending.append(_Pending(kind, number, wire, 1, known.get(offset)))
+        answered = next((place for place, one in enumerate(pending) if one.reply is None), len(pending))
+        self._interrupted = _Window(pending, 0.0, len(pending), base=answered, sent=len(pending))
 
     def resume(self, transport: Transport | None = None) -> Resumed:
         """Go on with the session after a cut (over a new `transport`) or an interrupt, and settle what is open.
@@ -158,24 +203,35 @@ class Link:
             with self._sending:
                 self.transport.close()
                 self.transport, self._reader = transport, FrameReader()
+        expected_sequence, grounded = self.reopen()
+        return Resumed(self.settle(expected_sequence), grounded)
+
+    def reopen(self) -> tuple[int, bool]:
+        """First half of `resume`: the session goes on. Gives the sequence number that the board expects, and whether it
+        was grounded meanwhile. Raises as `resume`."""
         grounded = not StatusReply.unpack(self.request(Command.STATUS)).armed
-        window = self._interrupted
         try:
             opened = OpenReply.unpack(self.request(Command.OPEN, OpenRequest(WIRE_HASH, 1).pack()))
         except (SafetyError, DeviceError) as error:
-            pulses = _pulses(window.unanswered()) if window else ()
+            pulses = _pulses(self._interrupted.unanswered()) if self._interrupted else ()
             if pulses:
                 raise AmbiguousError(pulses, str(error)) from error
             raise
+        return opened.expected_sequence, grounded
+
+    def settle(self, expected_sequence: int) -> list[bytes]:
+        """Second half of `resume`: replies of what the board has carried out, asked for again where they are missing;
+        nothing else is sent."""
+        window = self._interrupted
         if window is None:
-            self.sequence = opened.expected_sequence
-            return Resumed([], grounded)
-        done = window.index(opened.expected_sequence)
+            self.sequence = expected_sequence
+            return []
+        done = window.index(expected_sequence)
         if done > window.sent:
-            raise LinkError(f"{self.transport.name}: the board expects sequence {opened.expected_sequence}, never sent")
+            raise LinkError(f"{self.transport.name}: the board expects sequence {expected_sequence}, never sent")
         window.stop = window.sent = done
         self._resend(window.unanswered())
-        return Resumed(self._finish(window), grounded)
+        return self._finish(window)
 
     def heartbeat(self) -> None:
         """Feed the board's dead-man; nothing comes back. Safe to call from another thread."""
@@ -216,7 +272,13 @@ class Link:
         while window.base < window.stop:
             self._fill(window)
             frames = self._receive(max(quiet_since + timeout_seconds - time.monotonic(), 0.0))
-            if any([self._accept(window, frame) for frame in frames]):
+            taken: list[tuple[int, Frame]] = []
+            for frame in frames:
+                index = self._accept(window, frame)
+                if index is not None:
+                    taken.append((index, frame))
+            if taken:
+                self._recorder.received(taken, self.counters)
                 silent, quiet_since = 0, time.monotonic()
             elif time.monotonic() - quiet_since >= timeout_seconds:
                 silent, quiet_since = silent + 1, time.monotonic()
@@ -233,19 +295,19 @@ class Link:
                 pending.sent = 1
             self._send(b"".join(pending.wire for pending in new), frames=len(new))
 
-    def _accept(self, window: _Window, frame: Frame) -> bool:
-        """Take one frame in; True where it brought the window forward."""
+    def _accept(self, window: _Window, frame: Frame) -> int | None:
+        """Take one frame in; gives its place where it brought the window forward."""
         if frame.session != self.session or window.base >= window.stop:
-            return False
+            return None
         index = window.index(frame.sequence)
         if index >= window.sent:
-            return False
+            return None
         pending = window.requests[index]
         if frame.kind != pending.kind | REPLY_BIT or pending.reply is not None:
-            return False
+            return None
         if frame.status == Status.SEQUENCE_GAP:
             self._ask_again(window, window.index(expected_sequence(frame)), window.sent)
-            return False
+            return None
         pending.reply = frame
         if frame.status != Status.OK:
             window.stop = window.sent  # what is on its way is waited for, nothing more is sent
@@ -255,7 +317,7 @@ class Link:
         while window.base < window.sent and window.requests[window.base].reply is not None:
             window.base += 1
             window.asked_again = None
-        return True
+        return index
 
     def _ask_again(self, window: _Window, first: int, stop: int) -> None:
         """Send the unanswered ones of first…stop again, once until the window moves or a time-out passes."""

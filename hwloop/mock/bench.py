@@ -8,18 +8,22 @@ cut into batches, and on no order but that of pulses.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from hwloop.errors import CalibrationError, DeviceError
 from hwloop.link import protocol as wire
 from hwloop.link.protocol import ResetCause
 from hwloop.mock.bench_config import BenchConfig
-from hwloop.mock.bench_state import load_state, save_state
+from hwloop.mock.bench_log import PulseList, Step
+from hwloop.mock.bench_snapshot import BenchState
+from hwloop.mock.bench_state import DurableState, StoredBench
 from hwloop.mock.converters import Converters
 from hwloop.mock.devices import CellArray
+from hwloop.mock.packing import pack_columns
 from hwloop.mock.randomness import derive_many, normal_many, stream
 from hwloop.mock.sampling import CurrentChain, Drive, OutputChain, sample_products, sample_reads, sample_solves
 
@@ -56,6 +60,9 @@ class Bench:
     A *cell* is a flat index over both arrays. Ticks that are handed in may be any; samples of one reading are
     wire.TICKS_SAMPLE apart. Calls that look at cells raise LimitError where the chip is colder or hotter than its model
     holds for.
+
+    Where the state is durable, what was done is kept by `commit`, and held against other processes until `end`.
+    `board_records` is what the board that goes on has kept for itself, in order; empty for one that was reset.
     """
 
     def __init__(self, config: BenchConfig):
@@ -83,10 +90,16 @@ class Bench:
             wire.SCALE_OUTPUT_MAX_MICROVOLTS * 1e-6, self.converters.output_codes_per_volt(),
             self._noise * OUTPUT_NOISE_VOLTS / wire.SCALE_OUTPUT_GAIN * self.converters.output_codes_per_volt(),
         )
-        self._changed = False
-        if config.state:
-            self._restore(Path(config.state))
-        self._saved_moment = (self.ticks, self.last_completed)
+        self._pulsed: list[bytes] = []
+        self.board_records: list[bytes] = []
+        self._kept = DurableState(Path(config.state), config.continues) if config.state else None
+        if self._kept and self._kept.stored:
+            try:
+                self._restore(self._kept.stored)
+            except CalibrationError:
+                self._kept.let_go()
+                raise
+        self._kept_moment = (self.ticks, self.last_completed)
         self._set_temperature(self.ticks)
 
     def pulse(
@@ -94,11 +107,10 @@ class Bench:
         width_ticks: np.ndarray, start_tick: np.ndarray,
     ) -> None:
         """Pulse `cell` (n,) in order, all arguments (n,) int64. Raises LimitError, before any cell is touched."""
-        self.cells.pulse(
-            cell, polarity, self.converters.amplitude_volts(amplitude_code), self.converters.gate_volts(gate_code),
-            width_ticks / wire.TICK_HERTZ, start_tick,
-        )
-        self._changed = True
+        pulses = PulseList(cell, polarity, amplitude_code, gate_code, width_ticks, start_tick)
+        self._give(self.cells, pulses)
+        if self._kept:
+            self._pulsed.append(pack_columns(pulses))
 
     def read_codes(
         self, cell: np.ndarray, start_tick: np.ndarray, first_sample_tick: np.ndarray, samples: int, tia_range: int
@@ -162,36 +174,88 @@ class Bench:
         """The sensor's over-temperature line."""
         return self.temperature_raw() * 100 > wire.LIMIT_TEMPERATURE_CENTICELSIUS * _SENSOR_STEPS
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether there is a file to commit to."""
+        return self._kept is not None
+
+    def commit(self, board: bytes = b"", whole_board: Callable[[], bytes] = bytes) -> None:
+        """Keep what was done since the last commit, with what the `board` keeps of it; `whole_board` gives all that the
+        board keeps. Raises OSError where that fails: then the next commit keeps it, or fails, too."""
+        if self._kept:
+            step = Step(
+                self.ticks, self.boot_counter, self.last_command, self.last_completed, tuple(self._pulsed), board
+            )
+            self._kept.commit(step, lambda: self._state(whole_board()))
+            self._pulsed, self._kept_moment = [], (self.ticks, self.last_completed)
+
     def save_if_changed(self) -> None:
-        """Keep the state of a durable bench when cells have changed since. Raises OSError where that fails."""
-        if self._changed:
-            self._save()
+        """Commit when cells have been pulsed since; for a board that keeps nothing itself. Raises OSError."""
+        if self._pulsed:
+            self.commit()
 
-    def save_clock(self) -> None:
-        """Keep the state of a durable bench when bench time has passed since, or a command that was not completed when
-        it was kept has been. Raises OSError where that fails."""
-        if (self.ticks, self.last_completed) != self._saved_moment:
-            self._save()
+    def end(self, whole_board: Callable[[], bytes] = bytes) -> None:
+        """The process ends in order: leave one file, in which bench time counts too, and let go of it.
 
-    def _save(self) -> None:
-        if self.config.state:
-            identity = {
-                "array_serial": self.array_serial, "seed": self.config.seed, "ticks": self.ticks,
-                "boot_counter": self.boot_counter, "last_command": np.array(self.last_command),
-                "last_completed": self.last_completed,
-            }
-            save_state(Path(self.config.state), identity | self.cells.state())
-        self._changed, self._saved_moment = False, (self.ticks, self.last_completed)
+        Raises DeviceError where what was done is not kept.
+        """
+        kept = self._kept
+        if kept and (kept.is_logging or self._pulsed or self._kept_moment != (self.ticks, self.last_completed)):
+            self._kept = None
+            try:
+                kept.end(lambda: self._state(whole_board()))
+            except OSError as error:
+                raise DeviceError(
+                    f"{kept.path}: the board's state cannot be kept there ({error.strerror or error}); it is that of "
+                    "some commands ago, or gone"
+                ) from error
+        self.let_go()
 
-    def _restore(self, path: Path) -> None:
-        state = load_state(path, self.array_serial, self.cells.size)
-        if state is None:
-            return
-        self.ticks, self.boot_counter = int(state["ticks"]), int(state["boot_counter"]) + 1
-        kind, sequence = state["last_command"].tolist()
-        self.last_command = (kind, sequence)
-        self.last_completed = bool(state.get("last_completed", True))
-        self.cells.restore(state)
+    def let_go(self) -> None:
+        """The process ends: leave what the last commit left, and nothing of what was done since."""
+        kept, self._kept = self._kept, None
+        if kept:
+            kept.let_go()
+
+    def _state(self, board: bytes) -> BenchState:
+        config = self.config
+        return BenchState(
+            array_serial=self.array_serial, board_name=self.geometry.name, board_serial=self.board_serial,
+            wire_hash=wire.WIRE_HASH, seed=config.seed, effects=config.device_effects(), ticks=self.ticks,
+            boot_counter=self.boot_counter, last_command=self.last_command, last_completed=self.last_completed,
+            cells=self.cells.cell_state._asdict(), board=board,
+        )
+
+    def _restore(self, stored: StoredBench) -> None:
+        stored.check_chip(self.array_serial, self.cells.size)
+        state = last = stored.snapshot
+        continues = self.config.continues and bool(state.board) and (
+            (state.board_name, state.board_serial, state.wire_hash)
+            == (self.geometry.name, self.board_serial, wire.WIRE_HASH)
+        )
+        # Pulses that were logged have to land as they did, whatever this bench would make of them.
+        effects = state.effects or self.config.device_effects()
+        cells = self.cells
+        if (state.seed, effects) != (self.config.seed, self.config.device_effects()):
+            cells = CellArray(self.array_serial, state.seed, self.geometry.rows, self.geometry.columns, effects)
+        cells.restore(state.cells | {"temperature_celsius": cells.temperature_celsius})
+        self.board_records = [state.board] if continues else []
+        for last, pulses in stored.steps():
+            for listed in pulses:
+                self._give(cells, listed)
+            if continues:
+                self.board_records.append(last.board)
+        if cells is not self.cells:
+            self.cells.restore(cells.state())
+        self.ticks, self.boot_counter = last.ticks, last.boot_counter + (0 if continues else 1)
+        self.last_command, self.last_completed = last.last_command, last.last_completed
+
+    def _give(self, cells: CellArray, pulses: PulseList) -> None:
+        convert = self.converters
+        cells.pulse(
+            pulses.cell, pulses.polarity, convert.amplitude_volts(pulses.amplitude_code),
+            convert.gate_volts(pulses.gate_code), pulses.width_ticks / wire.TICK_HERTZ, pulses.start_tick,
+        )
 
     def _current_chain(self, tia_range: int, codes_per_amp: float) -> CurrentChain:
         noise_amps = FINE_NOISE_AMPS if tia_range == wire.TiaRange.FINE else COARSE_NOISE_AMPS

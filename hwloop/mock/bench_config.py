@@ -21,7 +21,8 @@ class BenchConfig:
 
     `preset` names the device model ("ideal" also takes every error of the board away); `off` lists effects that are
     switched off; temperature in °C, drifting with bench time; `pristine` starts unformed; `state` is the file of a
-    durable bench, "" for one that is forgotten.
+    durable bench, "" for one that is forgotten. Where it `continues`, the world was suspended and the Python board goes
+    on as the state left it, session and all; else it is a board that was reset, as firmware always is.
     """
 
     board_name: str = "hwloop-128x16"
@@ -34,6 +35,7 @@ class BenchConfig:
     temperature_drift_per_hour_celsius: float = 0.0
     pristine: bool = False
     state: str = ""
+    continues: bool = False
 
     def __post_init__(self):
         if self.board_name not in BOARDS:

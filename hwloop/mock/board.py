@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import numpy as np
 
 from hwloop.errors import HwloopError
 from hwloop.link import protocol as wire
 from hwloop.link.frames import Frame
 from hwloop.link.protocol import Command, Field, SafeReason, Status
 from hwloop.mock.bench import Bench
+from hwloop.mock.board_record import BoardRecord, SessionState, remember, replayed
 from hwloop.mock.commands import COMMANDS, centicelsius, describe
 from hwloop.mock.panel import Panel
 from hwloop.mock.refusal import RefusalError
@@ -21,17 +22,24 @@ DEAD_MAN_SECONDS = wire.SESSION_DEAD_MAN_MILLISECONDS * 1e-3
 
 
 class SimulatedBoard:
-    """One board. `handle` takes a frame and gives the reply, or None where there is none."""
+    """One board. `handle` takes a frame and gives the reply, or None where there is none.
+
+    On a durable bench everything is kept before the reply goes out; a bench that goes on brings the board back as it
+    was, with its dead-man counting from the first look at the clock.
+    """
 
     def __init__(self, bench: Bench):
         self.bench, self.panel = bench, Panel(bench)
-        self.session = 0
-        self.armed = False
-        self.safe_reason = SafeReason.RESET
-        self._open_tag = 0
-        self._expected = 0
-        self._cache: OrderedDict[int, Frame] = OrderedDict()
-        self._heard_seconds = 0.0
+        self._heard_seconds: float | None = None
+        self._reset_values = self.panel.registers.values()
+        state, values, self._cache = replayed(bench.board_records, self._reset_values)
+        bench.board_records.clear()
+        self.session, self.armed = state.session, bool(state.armed)
+        self.safe_reason = SafeReason(state.safe_reason)
+        self._open_tag, self._expected = state.open_tag, state.expected
+        self.panel.registers.take(values)
+        self._kept_session, self._kept_values = state, values
+        self._is_midway = False
 
     def handle(self, frame: Frame, now_seconds: float) -> Frame | None:
         """Answer one frame; `now_seconds` is the wall clock, used by the dead-man only."""
@@ -44,20 +52,38 @@ class SimulatedBoard:
         try:
             if frame.kind in wire.SEQUENCED:
                 return self._sequenced(frame)
-            return _answer(frame, self._unsequenced(frame, now_seconds))
+            reply = _answer(frame, self._unsequenced(frame, now_seconds))
         except RefusalError as error:
-            return _refuse(frame, error)
+            reply = _refuse(frame, error)
+        # What makes the board safe is not refused, even where it cannot be kept.
+        if not self._keep_session() and frame.kind == Command.OPEN:
+            return _refuse(frame, RefusalError(Status.FAULT))
+        return reply
 
     def check_dead_man(self, now_seconds: float) -> None:
         """Ground every line when the host has been silent for too long."""
+        if self._heard_seconds is None:
+            self._heard_seconds = now_seconds
         if self.armed and now_seconds - self._heard_seconds > DEAD_MAN_SECONDS:
             self.ground(SafeReason.DEAD_MAN)
+            self._keep_session()
 
     def ground(self, reason: SafeReason) -> None:
         """Every line to ground, every switch open; nothing moves before the next OPEN."""
         self.armed = False
         self.safe_reason = reason
         self.panel.registers.ground()
+
+    def end(self) -> None:
+        """Keep the board as it stands, for one that goes on, then ground it; a command that something interrupted has
+        not happened. Raises DeviceError where it cannot be kept."""
+        try:
+            if self._is_midway:
+                self.bench.let_go()
+            else:
+                self.bench.end(lambda: self._record().pack())
+        finally:
+            self.ground(SafeReason.COMMAND)
 
     def _sequenced(self, frame: Frame) -> Frame:
         if frame.session != self.session or not self.session:
@@ -72,13 +98,15 @@ class SimulatedBoard:
             raise RefusalError(Status.SAFE_LATCHED, value=self.safe_reason)
         if ahead:
             raise RefusalError(Status.SEQUENCE_GAP, value=self._expected)
+        self._is_midway = True
         reply = self._carry_out(frame)
         if reply.status == Status.OK and self.bench.is_too_hot():
             self.ground(SafeReason.TEMPERATURE)
         self._expected = (self._expected + 1) & 0xFFFF
-        self._cache[frame.sequence] = reply
-        if len(self._cache) > wire.SESSION_REPLY_CACHE:
-            self._cache.popitem(last=False)
+        remember(self._cache, reply)
+        if not self._keep(reply):
+            reply = self._cache[frame.sequence] = _refuse(frame, RefusalError(Status.FAULT))
+        self._is_midway = False
         return reply
 
     def _carry_out(self, frame: Frame) -> Frame:
@@ -87,16 +115,48 @@ class SimulatedBoard:
         try:
             reply = _answer(frame, COMMANDS[frame.kind](self.panel, frame.payload))
             bench.last_completed = True
-            bench.save_if_changed()
             return reply
         except RefusalError as error:
             bench.last_completed = True
             return _refuse(frame, error)
-        except (HwloopError, OSError):
-            # A model outside its range, or a state that cannot be kept: the bench itself is broken.
+        except HwloopError:
+            # A model outside its range: the bench itself is broken.
             bench.last_completed = False
             self.ground(SafeReason.FAULT)
             return _refuse(frame, RefusalError(Status.FAULT))
+
+    def _keep_session(self) -> bool:
+        """As `_keep`, after what is no command, where the session changed."""
+        return self._session_state() == self._kept_session or self._keep(None)
+
+    def _keep(self, reply: Frame | None) -> bool:
+        """Commit what a command did, with its reply, or all there is; False, and grounded, where that fails."""
+        if not self.bench.is_durable:
+            return True
+        values = self.panel.registers.values()
+        record = self._record() if reply is None else self._change(values, reply)
+        try:
+            self.bench.commit(record.pack(), lambda: self._record().pack())
+        except OSError:
+            self.bench.last_completed = False
+            self.ground(SafeReason.FAULT)
+            return False
+        self._kept_session, self._kept_values = record.session, values
+        return True
+
+    def _change(self, values: np.ndarray, reply: Frame) -> BoardRecord:
+        """What a command made of the board since the last commit; `values` are the registers now."""
+        changed = np.flatnonzero(values != self._kept_values)
+        return BoardRecord(False, self._session_state(), changed, values[changed], (reply,))
+
+    def _record(self) -> BoardRecord:
+        """All there is."""
+        values = self.panel.registers.values()
+        changed = np.flatnonzero(values != self._reset_values)
+        return BoardRecord(True, self._session_state(), changed, values[changed], tuple(self._cache.values()))
+
+    def _session_state(self) -> SessionState:
+        return SessionState(self.session, self.armed, self.safe_reason, self._open_tag, self._expected)
 
     def _unsequenced(self, frame: Frame, now_seconds: float) -> bytes:
         bench = self.bench

@@ -50,9 +50,9 @@ class FirmwareServer(HostServer):
         """See HostServer."""
         self.process.close()
         self.panel.cut()
-        self.bench.save_clock()
         for sentence in [*self.panel.violations, *filter(None, [self.panel.failure])]:
             sys.stderr.write(f"simulated chips: {sentence}\n")
+        self.bench.end()
 
     def left(self, host: Host) -> None:
         """Its frames are still carried out; a half one reaches the firmware as what it is."""

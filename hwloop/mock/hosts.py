@@ -65,10 +65,15 @@ class HostServer(ABC):
         os.set_blocking(descriptor, False)
         self.hosts[descriptor] = Host(descriptor)
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether there is a host, or may be one again."""
+        return bool(self.hosts or self._listener)
+
     def run(self) -> None:
         """Serve until the last host of a server without a listener is gone."""
         try:
-            while self.hosts or self._listener:
+            while self.is_serving:
                 self._step()
         finally:
             self.end()
@@ -77,7 +82,7 @@ class HostServer(ABC):
 
     @abstractmethod
     def end(self) -> None:
-        """Ground the board and keep what has to be kept."""
+        """Keep what has to be kept, and ground the board."""
 
     @abstractmethod
     def take(self, now_seconds: float) -> None:

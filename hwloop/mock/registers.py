@@ -9,6 +9,8 @@ from hwloop.link import protocol as wire
 from hwloop.link.protocol import LimitKind
 from hwloop.mock.sections import GATE_DAC
 
+_NO_CELL = (-1, -1, -1)
+
 
 class BoardRegisters:
     """The registers of a board with `rows` rows; limits as compiled in, all else at rest."""
@@ -30,6 +32,24 @@ class BoardRegisters:
         self.row_mask[:], self.column_mask = False, 0
         self.compensation_code[:] = 0
         self.dac_words[:] = 0
+
+    def values(self) -> np.ndarray:
+        """All of them one after the other, int64; as many for every board with so many rows."""
+        return np.concatenate([
+            self.dac_words, self.compensation_code, np.packbits(self.row_mask),
+            [self.column_mask, self.outputs_routed, *(self.routed_cell or _NO_CELL)], self.limits,
+        ])
+
+    def take(self, values: np.ndarray) -> None:
+        """Hold what `values` gave."""
+        rows = len(self.row_mask)
+        lengths = [len(self.dac_words), rows, -(-rows // 8), 2 + len(_NO_CELL)]
+        dac_words, compensation_code, mask, single, limits = np.split(values, np.cumsum(lengths))
+        self.dac_words[:], self.compensation_code[:], self.limits[:] = dac_words, compensation_code, limits
+        self.row_mask = np.unpackbits(mask.astype(np.uint8), count=rows).astype(bool)
+        self.column_mask, self.outputs_routed, *routed = single.tolist()
+        self.outputs_routed = bool(self.outputs_routed)
+        self.routed_cell = None if tuple(routed) == _NO_CELL else tuple(routed)
 
     def load_masks(self, rows: np.ndarray, column_mask: int) -> int:
         """Make `rows` (m,) and `column_mask` the active ones; gives the ticks it takes, 0 where they are."""

@@ -6,6 +6,7 @@ The board is the Python one, or C firmware that runs beside it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -17,7 +18,6 @@ from pathlib import Path
 
 from hwloop.errors import DeviceError, HwloopError, UsageError
 from hwloop.link.frames import FrameReader
-from hwloop.link.protocol import SafeReason
 from hwloop.mock.bench import Bench, BenchConfig
 from hwloop.mock.board import SimulatedBoard
 from hwloop.mock.firmware import Firmware
@@ -35,8 +35,7 @@ class BoardServer(HostServer):
 
     def end(self) -> None:
         """See HostServer."""
-        self.board.ground(SafeReason.COMMAND)
-        self.board.bench.save_clock()
+        self.board.end()
 
     def take(self, now_seconds: float) -> None:
         """See HostServer."""
@@ -47,14 +46,17 @@ class BoardServer(HostServer):
                     if reply is not None:
                         # Told at once, so that the host works on this reply while the board works on the next request.
                         self.tell(host, reply.encode())
-        # After listening: while the board itself was busy the host may have spoken.
-        self.board.check_dead_man(now_seconds)
+        # After listening: while the board itself was busy the host may have spoken. A board whose last host is gone is
+        # about to end as it stands.
+        if self.is_serving:
+            self.board.check_dead_man(now_seconds)
 
 
 def _server(config: BenchConfig, firmware: Firmware | None) -> HostServer:
-    """The Python board, or the given firmware."""
-    bench = Bench(config)
-    return BoardServer(SimulatedBoard(bench)) if firmware is None else FirmwareServer(bench, firmware)
+    """The Python board, or the given firmware, whose session has died with its process."""
+    if firmware is None:
+        return BoardServer(SimulatedBoard(Bench(config)))
+    return FirmwareServer(Bench(dataclasses.replace(config, continues=False)), firmware)
 
 
 def serve_descriptor(config: BenchConfig, descriptor: int, firmware: Firmware | None = None) -> None:

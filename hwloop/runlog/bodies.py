@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 _EVENT = struct.Struct("<I")                    # bytes of the JSON text, UTF-8; arrays follow, one after the other
-_REQUEST = struct.Struct("<IHHHH")              # exchange, flags, session, first sequence, frames
+_REQUEST = struct.Struct("<IHHHHH")             # exchange, flags, session, first sequence, first index, frames
 _REQUEST_FRAME = struct.Struct("<BBH")          # kind, 0, payload bytes; then all payloads
 _REPLY = struct.Struct("<IHHIIQ")               # exchange, flags, frames, bytes sent and received since, bench ticks
 _REPLY_FRAME = struct.Struct("<HBBHH")          # index within the exchange, status, frame flags, payload bytes, 0
@@ -35,13 +35,15 @@ class Event:
         listed, blobs = [], []
         for name, values in self.arrays.items():
             values = np.ascontiguousarray(values)
-            blob = values.tobytes()
+            # Indices mostly step evenly: as differences they compress to nearly nothing.
+            is_delta = values.ndim == 1 and values.dtype.kind in "iu" and values.size > 1
+            blob = (np.diff(values, prepend=values.dtype.type(0)) if is_delta else values).tobytes()
             packed = zlib.compress(blob, 1) if len(blob) >= COMPRESSED_FROM_BYTES else blob
             is_packed = len(packed) < 0.9 * len(blob)
             blobs.append(packed if is_packed else blob)
             listed.append({
                 "name": name, "dtype": values.dtype.str, "shape": list(values.shape), "bytes": len(blobs[-1]),
-                "zlib": is_packed,
+                "zlib": is_packed, "delta": is_delta,
             })
         text = json.dumps({"event": self.name, "fields": self.fields, "arrays": listed}, ensure_ascii=False,
                           separators=(",", ":"), default=_plain).encode("utf-8", "backslashreplace")
@@ -57,7 +59,8 @@ class Event:
             blob = body[offset : offset + item["bytes"]]
             offset += item["bytes"]
             blob = zlib.decompress(blob) if item["zlib"] else blob
-            arrays[item["name"]] = np.frombuffer(blob, item["dtype"]).reshape(item["shape"]).copy()
+            values = np.frombuffer(blob, item["dtype"]).reshape(item["shape"])
+            arrays[item["name"]] = np.cumsum(values, dtype=values.dtype) if item["delta"] else values.copy()
         return Event(told["event"], told["fields"], arrays)
 
 
@@ -65,33 +68,35 @@ class Event:
 class Requests:
     """Frames (kind, payload) of one exchange, written before the first of them is sent.
 
-    `exchange` counts exchanges of the run; the frames have the sequence numbers `sequence`, +1, … of `session`.
+    `exchange` counts exchanges of the run; the frames have the sequence numbers `sequence`, +1, … of `session` (one
+    tag where they are not sequenced). Where an exchange is gone on with, what is left of it, from frame `first` on, is
+    written again under the same `exchange`.
     """
 
     exchange: int
     session: int
     sequence: int
     frames: Sequence[tuple[int, bytes]]
+    first: int = 0
     recovery: bool = False
 
     def encode(self) -> bytes:
         """The body of its record."""
-        head = _REQUEST.pack(
-            self.exchange, RECOVERY if self.recovery else 0, self.session, self.sequence, len(self.frames)
-        )
+        flags = RECOVERY if self.recovery else 0
+        head = _REQUEST.pack(self.exchange, flags, self.session, self.sequence, self.first, len(self.frames))
         listed = [_REQUEST_FRAME.pack(kind, 0, len(payload)) for kind, payload in self.frames]
         return b"".join((head, *listed, *(payload for _, payload in self.frames)))
 
     @staticmethod
     def decode(body: bytes) -> Requests:
         """The frames in a record's body."""
-        exchange, flags, session, sequence, count = _REQUEST.unpack_from(body)
+        exchange, flags, session, sequence, first, count = _REQUEST.unpack_from(body)
         listed = _REQUEST_FRAME.iter_unpack(body[_REQUEST.size : _REQUEST.size + count * _REQUEST_FRAME.size])
         offset, frames = _REQUEST.size + count * _REQUEST_FRAME.size, []
         for kind, _, size in listed:
             frames.append((kind, body[offset : offset + size]))
             offset += size
-        return Requests(exchange, session, sequence, frames, bool(flags & RECOVERY))
+        return Requests(exchange, session, sequence, frames, first, bool(flags & RECOVERY))
 
 
 @dataclass(frozen=True)

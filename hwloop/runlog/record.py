@@ -1,4 +1,4 @@
-"""What is kept of a run: small frozen records, filled by the program that ran it and written by `run_file`."""
+"""What is kept of a run: small frozen records, filled by the program that ran it, journalled as the event "result"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from hwloop import __version__
+from hwloop.runlog.bodies import Event
 from hwloop.runlog.digest import file_sha256
+
+RESULT = "result"
 
 
 def utc_now() -> str:
@@ -21,14 +24,15 @@ def utc_now() -> str:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that the run read; `sha256` of its bytes."""
+    """A file that the run read; `sha256` of its bytes. `path` is where it was, for the program that read it."""
 
     name: str
     sha256: str
+    path: Path | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, path: Path | str) -> InputFile:
-        return cls(Path(path).name, file_sha256(path))
+        return cls(Path(path).name, file_sha256(path), Path(path))
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,80 @@ class RunRecord:
     fields: tuple[Field, ...] = ()
     created: str = field(default_factory=utc_now)
     code_version: str = __version__
+
+    def to_event(self) -> Event:
+        """The event "result" of a journal, which holds everything: numbers and texts as fields, arrays as arrays."""
+        arrays: dict[str, np.ndarray] = {}
+
+        def keep(name: str, values: np.ndarray) -> str:
+            arrays[name] = np.asarray(values)
+            return name
+
+        fields = {name: getattr(self, name) for name in _PLAIN}
+        fields["inputs"] = [{"name": source.name, "sha256": source.sha256} for source in self.inputs]
+        for name in ("metrics", "counters"):
+            fields[name] = [_quantity_fields(quantity) for quantity in getattr(self, name)]
+        fields["factors"] = [
+            {"label": pair.label, "w": keep(f"factors/{n}/w", pair.w), "h": keep(f"factors/{n}/h", pair.h)}
+            for n, pair in enumerate(self.factors, start=1)
+        ]
+        fields["convergence"] = [
+            vars(curve) | {
+                "analog": keep(f"convergence/{n}/analog", curve.analog),
+                "reference": keep(f"convergence/{n}/reference", curve.reference),
+            }
+            for n, curve in enumerate(self.convergence, start=1)
+        ]
+        maps = self.conductance
+        fields["conductance"] = None if maps is None else {
+            "a_siemens": keep("conductance/a_siemens", maps.a_siemens),
+            "b_siemens": keep("conductance/b_siemens", maps.b_siemens),
+        }
+        fields["fields"] = [
+            {"name": item.name, "unit": item.unit, "description": item.description} | (
+                {"texts": list(item.values)} if isinstance(item.values, tuple)
+                else {"values": keep(f"fields/{item.name}", item.values)}
+            )
+            for item in self.fields
+        ]
+        return Event(RESULT, fields, arrays)
+
+
+def record_from_event(event: Event) -> RunRecord:
+    """The record that `RunRecord.to_event` put into a journal."""
+    fields, arrays = event.fields, event.arrays
+    maps = fields["conductance"]
+    return RunRecord(
+        **{name: fields[name] for name in _PLAIN},
+        inputs=tuple(InputFile(**source) for source in fields["inputs"]),
+        factors=tuple(FactorPair(pair["label"], arrays[pair["w"]], arrays[pair["h"]]) for pair in fields["factors"]),
+        convergence=tuple(
+            Convergence(**curve | {name: arrays[curve[name]] for name in ("analog", "reference")})
+            for curve in fields["convergence"]
+        ),
+        metrics=tuple(map(_quantity, fields["metrics"])),
+        counters=tuple(map(_quantity, fields["counters"])),
+        conductance=None if maps is None else ConductanceMaps(arrays[maps["a_siemens"]], arrays[maps["b_siemens"]]),
+        fields=tuple(
+            Field(
+                item["name"], tuple(item["texts"]) if "texts" in item else arrays[item["values"]], item["unit"],
+                item["description"],
+            )
+            for item in fields["fields"]
+        ),
+    )
+
+
+_PLAIN = ("kind", "seed", "configuration", "board", "array", "created", "code_version")
+
+
+def _quantity_fields(quantity: Quantity) -> dict[str, Any]:
+    # Strict JSON has no inf and no nan; other readers of a journal would stumble.
+    value = quantity.value
+    is_plain = isinstance(value, int | np.integer) or np.isfinite(value)
+    return {"name": quantity.name, "value": value if is_plain else repr(float(value)), "unit": quantity.unit}
+
+
+def _quantity(fields: Mapping[str, Any]) -> Quantity:
+    value = fields["value"]
+    return Quantity(fields["name"], float(value) if isinstance(value, str) else value, fields["unit"])

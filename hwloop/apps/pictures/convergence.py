@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def draw_convergence(curves: Sequence[Convergence]) -> Figure:
-    """The quantity of `curves` against the iteration; several curves (folds) are drawn thin, with their mean on top."""
+    """The quantity of `curves` against the iteration; several curves (folds) are drawn thin, with their mean on top.
+
+    A run that is not finished may have no iterations of one kind yet: those curves are empty, and left out.
+    """
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(4.0)
@@ -25,6 +28,9 @@ def draw_convergence(curves: Sequence[Convergence]) -> Figure:
         ("float64 reference", REFERENCE_COLOUR, "--", [curve.reference for curve in curves]),
     )
     for name, colour, line, series in styles:
+        series = [values for values in series if len(values)]
+        if not series:
+            continue
         mean = np.mean(series, axis=0) if len({len(values) for values in series}) == 1 else None
         single = len(series) == 1
         for values in () if single else series:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwloop.drivers.board.packing import FramePacker, pack_cells
+from hwloop.drivers.board.packing import BYTES_A_WORD, SortedCells, pack_cells, sort_pulses
 from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.cells import CellPulses, CellReads, Polarity
 from hwloop.errors import BoardError, UsageError
@@ -14,8 +14,6 @@ from hwloop.link import protocol as wire
 from hwloop.link.protocol import Target
 
 SATURATED_CODE = 65535
-# A READ reply carries a code and a steady bit a cell.
-REPLY_BYTES_A_CELL = 2.125
 _MOST_PULSE_TICKS = (wire.MAX_COLUMNS + 1) * wire.TICKS_PULSE_CHANGED_WORD + wire.TICKS_PULSE_DAC_SETTLE
 
 
@@ -43,33 +41,22 @@ def pack_pulses(scales: Scales, pulses: CellPulses) -> PackedPulses:
     """PULSE frames for one pulse a cell. Raises LimitError and UsageError before anything is sent."""
     describe = scales.describe
     cells = _checked_cells(pulses.cells, describe)
-    polarity = np.broadcast_to(np.asarray(pulses.polarity, np.int64), cells.shape)
+    polarity = np.asarray(pulses.polarity, np.int64)
     amplitude = _amplitude_codes(scales, np.asarray(pulses.amplitude_volts, float), polarity == Polarity.FORM)
-    gate = np.broadcast_to(scales.gate_codes(pulses.gate_volts), cells.shape)
-    width_ticks = np.broadcast_to(scales.width_ticks(pulses.width_seconds), cells.shape)
+    gate, width_ticks = scales.gate_codes(pulses.gate_volts), scales.width_ticks(pulses.width_seconds)
     scales.check_pulse_energy(amplitude, width_ticks)
-    array_row, column = np.divmod(cells, describe.columns)
-    array, row = np.divmod(array_row, describe.rows)
-    packer = FramePacker(describe.max_frame_bytes)
-    payload_bytes, ticks = 0, 0
-    kinds = (width_ticks * 2 + array) * 4 + polarity
-    for kind in np.unique(kinds):
-        for part, target in _by_common_code(np.flatnonzero(kinds == kind), amplitude, gate):
-            code = {Target.GATE: gate, Target.AMPLITUDE: amplitude, Target.COMMON: None}[target]
-            keys = (column[part], gate[part], row[part]) if target == Target.GATE else (column[part], row[part])
-            part = part[np.lexsort(keys)]
-            listed = None if code is None else code[part]
-            section = pack_cells(row[part], column[part], describe.columns, listed, target)
-            first = part[0]
-            fixed = (
-                int(array[first]), int(polarity[first]), section.layout, int(target), int(width_ticks[first]),
-                int(amplitude[first]), int(gate[first]),
-            )
-            packer.add(section, lambda count, fixed=fixed: wire.PulseSection(*fixed, count).pack())
-            payload_bytes += section.words.nbytes
-            row_pulses = len(section.starts) - 1
-            ticks += row_pulses * (int(width_ticks[first]) + _MOST_PULSE_TICKS + wire.TICKS_PULSE_RECOVERY)
-    return PackedPulses([frame.payload for frame in packer.frames()], payload_bytes, ticks / wire.TICK_HERTZ)
+    array, index = _in_array(cells, describe)
+    kind = (width_ticks * 2 + array) * 4 + polarity
+    listed, first = sort_pulses(kind, index, amplitude, gate, describe.columns)
+    of_section = np.stack([values[first] for values in (array, polarity, width_ticks, amplitude, gate)])
+
+    def header(section: int, layout: int, words: int) -> bytes:
+        on_array, own_polarity, *rest = of_section[:, section].tolist()
+        return wire.PulseSection(on_array, own_polarity, layout, int(listed.target[section]), *rest, words).pack()
+
+    packed = pack_cells(listed, describe.columns, describe.max_frame_bytes, header)
+    ticks = int(packed.rows @ (width_ticks[first] + _MOST_PULSE_TICKS + wire.TICKS_PULSE_RECOVERY))
+    return PackedPulses(packed.payloads, BYTES_A_WORD * packed.payload_words, ticks / wire.TICK_HERTZ)
 
 
 def pack_reads(
@@ -79,27 +66,23 @@ def pack_reads(
     describe = scales.describe
     scales.check_samples(averages, sub_averages)
     cells = _checked_cells(cells, describe)
-    order = np.argsort(cells, kind="stable")
-    array_row, column = np.divmod(cells[order], describe.columns)
-    array, row = np.divmod(array_row, describe.rows)
+    order = np.argsort(cells)
+    array, index = _in_array(cells[order], describe)
+    counts = np.bincount(array, minlength=2)
+    which = np.flatnonzero(counts)
+    listed = SortedCells(
+        index, np.zeros_like(index), np.append(0, np.cumsum(counts[which])), np.full(len(which), Target.COMMON)
+    )
     spread_code = scales.spread_code(spread_siemens, tia_range)
     prefix = wire.ReadRequest(int(tia_range), sub_averages, averages, spread_code).pack()
-    packer = FramePacker(describe.max_frame_bytes, prefix, REPLY_BYTES_A_CELL)
-    payload_bytes, row_reads = 2 * len(cells), 0
-    for which in (0, 1):
-        part = array == which
-        if part.any():
-            section = pack_cells(row[part], column[part], describe.columns, None, Target.COMMON)
-            fixed = (which, section.layout)
-            packer.add(section, lambda count, fixed=fixed: wire.ReadSection(*fixed, count).pack())
-            payload_bytes += section.words.nbytes
-            row_reads += len(section.starts) - 1
-    frames = packer.frames()
-    ticks = row_reads * (wire.TICKS_READ_SETTLE + averages * sub_averages * wire.TICKS_SAMPLE)
-    return PackedReads(
-        [frame.payload for frame in frames], [frame.cells for frame in frames], order, payload_bytes,
-        ticks / wire.TICK_HERTZ,
-    )
+
+    def header(section: int, layout: int, words: int) -> bytes:
+        return wire.ReadSection(int(which[section]), layout, words).pack()
+
+    packed = pack_cells(listed, describe.columns, describe.max_frame_bytes, header, prefix, replies=True)
+    ticks = int(packed.rows.sum()) * (wire.TICKS_READ_SETTLE + averages * sub_averages * wire.TICKS_SAMPLE)
+    payload_bytes = BYTES_A_WORD * (len(cells) + packed.payload_words)
+    return PackedReads(packed.payloads, packed.cells, order, payload_bytes, ticks / wire.TICK_HERTZ)
 
 
 def unpack_reads(scales: Scales, packed: PackedReads, replies: list[bytes], tia_range: int) -> CellReads:
@@ -134,21 +117,16 @@ def _checked_cells(cells: np.ndarray, describe: wire.DescribeReply) -> np.ndarra
     return cells
 
 
+def _in_array(cells: np.ndarray, describe: wire.DescribeReply) -> tuple[np.ndarray, np.ndarray]:
+    """Array (n,) of flat cells (n,), and their index within it."""
+    size = describe.rows * describe.columns
+    array = (cells >= size).astype(np.int64)
+    return array, cells - array * size
+
+
 def _amplitude_codes(scales: Scales, volts: np.ndarray, forming: np.ndarray) -> np.ndarray:
     """Codes of amplitudes, each within the limit of its own polarity."""
-    volts = np.broadcast_to(volts, forming.shape)
+    if not forming.any():
+        return scales.amplitude_codes(volts, False)
     form_codes = scales.amplitude_codes(np.where(forming, volts, 0.0), True)
     return np.where(forming, form_codes, scales.amplitude_codes(np.where(forming, 0.0, volts), False))
-
-
-def _by_common_code(chosen: np.ndarray, amplitude: np.ndarray, gate: np.ndarray) -> list[tuple[np.ndarray, Target]]:
-    """Parts of `chosen` that one section can carry: one amplitude, or one gate, for all of its cells."""
-    same_amplitude = (amplitude[chosen] == amplitude[chosen[0]]).all()
-    same_gate = (gate[chosen] == gate[chosen[0]]).all()
-    if same_amplitude and same_gate:
-        return [(chosen, Target.COMMON)]
-    if same_amplitude:
-        return [(chosen, Target.GATE)]
-    if same_gate:
-        return [(chosen, Target.AMPLITUDE)]
-    return [(chosen[gate[chosen] == code], Target.AMPLITUDE) for code in np.unique(gate[chosen])]

@@ -21,9 +21,11 @@ class HardwareSeconds:
 
 @dataclass
 class BoardCounters:
-    """Counts since the board was opened. `pulses` are cell pulses; `exchanges` are messages, of however many frames."""
+    """Counts since the board was opened. `pulses` are cell pulses; `unknown_pulses` those of steps of which nobody
+    knows whether they were carried out; `exchanges` are messages, of however many frames."""
 
     pulses: int = 0
+    unknown_pulses: int = 0
     row_pulses: int = 0
     reads: int = 0
     solves: int = 0

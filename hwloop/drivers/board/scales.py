@@ -116,20 +116,47 @@ class Scales:
         step = self.describe.feedback_full_scale_nanosiemens * 1e-9 / 4096
         return _codes(siemens, step, 0, wire.LIMIT_FEEDBACK_CODE, "feedback conductance", "S").astype("<u2")
 
-    def bias_codes(self, amps: np.ndarray) -> tuple[int, np.ndarray]:
-        """(divider, codes) of bias currents (12 bit signed) on the finest divider that holds them all."""
-        full_scale_amps = self.describe.bias_full_scale_nanoamps * 1e-9
-        divider = 2
-        while divider and np.abs(amps).max(initial=0.0) > full_scale_amps / 16**divider * wire.LIMIT_BIAS_CODE / 2048:
-            divider -= 1
-        step = full_scale_amps / 2048 / 16**divider
-        codes = _codes(amps, step, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE, "bias current", "A")
-        return divider, codes.astype("<i2")
+    def bias_divider(self, largest_amps: np.ndarray) -> np.ndarray:
+        """The finest divider of the bias range that holds currents up to `largest_amps`, any shape."""
+        limits = self._bias_step_amps(np.array([2, 1])) * wire.LIMIT_BIAS_CODE
+        return np.select([~(largest_amps > limits[0]), ~(largest_amps > limits[1])], [2, 1], 0)
+
+    def bias_codes(self, amps: np.ndarray, divider: np.ndarray) -> np.ndarray:
+        """Bias currents (12 bit signed) with their dividers, same shape."""
+        step = self._bias_step_amps(divider)
+        return _codes(amps, step, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE, "bias current", "A").astype("<i2")
+
+    def _bias_step_amps(self, divider: np.ndarray) -> np.ndarray:
+        return self.describe.bias_full_scale_nanoamps * 1e-9 / 2048 / 16.0**divider
 
     def compensation_codes(self, siemens: np.ndarray) -> np.ndarray:
         """Compensation ladder codes (10 bit)."""
         what = "compensation conductance"
         return _codes(siemens, self.compensation_step_siemens, 0, wire.LIMIT_COMPENSATION_CODE, what, "S")
+
+    def volts_from_amplitude_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Pulse amplitudes from column DAC codes."""
+        return codes * (self.describe.amplitude_full_scale_microvolts * 1e-6 / 65536)
+
+    def volts_from_gate_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Gate voltages from gate DAC codes."""
+        return codes * self.gate_step_volts()
+
+    def volts_from_input_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Row voltages from row DAC codes."""
+        return codes * (self.describe.input_full_scale_microvolts * 1e-6 / 32768)
+
+    def siemens_from_feedback_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Feedback conductances from ladder codes."""
+        return codes * (self.describe.feedback_full_scale_nanosiemens * 1e-9 / 4096)
+
+    def siemens_from_compensation_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Compensation conductances from ladder codes."""
+        return codes * self.compensation_step_siemens
+
+    def amps_from_bias_codes(self, codes: np.ndarray, divider: np.ndarray) -> np.ndarray:
+        """Bias currents from codes and the divider that they were set with."""
+        return codes * (self.describe.bias_full_scale_nanoamps * 1e-9 / 2048) / 16.0 ** np.asarray(divider)
 
     def volts_from_output_codes(self, codes: np.ndarray) -> np.ndarray:
         """Amplifier outputs from ADC codes (16 bit bipolar, behind the gain)."""
@@ -144,10 +171,11 @@ class Scales:
         return (self.describe.tia_fine_nanoamps if fine else self.describe.tia_coarse_nanoamps) * 1e-9
 
 
-def _codes(values: np.ndarray, step: float, low: int, high: int, what: str, unit: str) -> np.ndarray:
-    codes = np.rint(np.asarray(values, float) / step)
-    bad = ~((codes >= low) & (codes <= high))
-    if bad.any():
-        value = float(np.asarray(values, float)[bad].flat[0])
+def _codes(values: np.ndarray, step: float | np.ndarray, low: int, high: int, what: str, unit: str) -> np.ndarray:
+    values = np.asarray(values, float)
+    codes = np.rint(values / step)
+    fits = (codes >= low) & (codes <= high)
+    if not fits.all():
+        value, step = (float(array[~fits][0]) for array in np.broadcast_arrays(values, step))
         raise LimitError(what, value, f"{low * step:.6g} to {high * step:.6g}", unit, _REMEDY)
     return codes.astype(np.int64)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwloop.drivers.board.cell_frames import pack_pulses, pack_reads
-from hwloop.drivers.board.solving import SolveGroup, pack_products, pack_solves
+from hwloop.drivers.board.solving import SolveGroup, pack_products, pack_solves, unpack_answers
 from hwloop.drivers.cells import CellPulses
 from hwloop.errors import UsageError
 from hwloop.link import protocol as wire
@@ -111,27 +111,75 @@ def test_solves(name, data):
     groups = [some_group(data.draw, geometry) for _ in range(data.draw(st.integers(1, 8)))]
     packed = pack_solves(scales, groups)
     inputs = [np.zeros((0, len(group.rows)), np.int64) for group in groups]
-    for payload, parts in zip(packed.payloads, packed.parts, strict=True):
+    owners = iter([i for i, group in enumerate(groups) for _ in group.input_volts])
+    for payload, first, stop in zip(packed.payloads, packed.frames, packed.frames[1:], strict=False):
         assert len(payload) + OVERHEAD_BYTES <= geometry.max_frame_bytes
         offset, reply_bytes = 0, wire.SolveReply.STRUCT.size
-        for part in parts:
-            group = groups[part.group]
+        for solves, columns in zip(packed.solves[first:stop], packed.columns[first:stop], strict=True):
+            (owner,) = {next(owners) for _ in range(solves)}
+            group = groups[owner]
             section, offset = header_at(payload, offset, wire.SolveSection)
             batch, offset = expand_solve(
                 payload, offset, section, geometry.rows, geometry.columns, bool(section.feedback),
                 bool(section.bias_divider & 128), 0,
             )
             assert np.array_equal(batch.rows, group.rows) and np.array_equal(batch.columns, group.columns)
+            assert columns == len(group.columns)
             if group.feedback_siemens is not None:
                 assert np.array_equal(batch.feedback_code, scales.feedback_codes(group.feedback_siemens))
             if group.bias_amps is not None:
-                divider, codes = scales.bias_codes(group.bias_amps)
-                assert section.bias_divider & 127 == divider and np.array_equal(batch.bias_code, codes)
-            inputs[part.group] = np.concatenate([inputs[part.group], batch.input_code])
-            reply_bytes += 2 * part.solves * len(batch.columns) + packed_bits_bytes(2 * part.solves)
+                divider = scales.bias_divider(np.abs(group.bias_amps).max())
+                assert section.bias_divider & 127 == divider
+                assert np.array_equal(batch.bias_code, scales.bias_codes(group.bias_amps, divider))
+            inputs[owner] = np.concatenate([inputs[owner], batch.input_code])
+            reply_bytes += 2 * solves * columns + packed_bits_bytes(2 * solves)
         assert offset == len(payload) and reply_bytes + OVERHEAD_BYTES <= geometry.max_frame_bytes
     for group, codes in zip(groups, inputs, strict=True):
         assert np.array_equal(codes, scales.input_codes(group.input_volts))
+
+
+@given(boards, st.data())
+@thorough
+def test_banks_of_one_size_are_packed_as_if_each_were_a_group(name, data):
+    """Ragged numbers of solves, columns left out, and feedback and bias left out where they are zero."""
+    geometry, scales = wire.BOARDS[name], SCALES[name]
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    g, m, k = rng.integers(1, 20), rng.integers(1, 9), rng.integers(1, geometry.columns + 1)
+    rows = np.sort(np.stack([rng.choice(geometry.rows, m, replace=False) for _ in range(g)]), axis=1)
+    columns = np.sort(np.stack([rng.choice(geometry.columns, k, replace=False) for _ in range(g)]), axis=1)
+    solves, active = rng.integers(0, 5, g), rng.random((g, k)) < 0.7
+    active[:, 0] = True
+    volts, settle = rng.uniform(-2, 2, (solves.sum(), m)), rng.uniform(0, 1e-3, g)
+    feedback, bias = rng.uniform(0, 2e-4, (g, k)), rng.uniform(-1, 1, (g, k)) * rng.choice([1e-7, 1e-6, 4e-5], (g, 1))
+    feedback, bias = (values * (rng.random((g, 1)) < 0.5) for values in (feedback, bias))
+    ends = np.cumsum(solves)
+
+    def one(i: int) -> SolveGroup:
+        on = active[i]
+        sent = [values[i, on] if values[i, on].any() else None for values in (feedback, bias)]
+        return SolveGroup(
+            rows[i], columns[i, on], volts[ends[i] - solves[i] : ends[i]], settle[i], 4, wire.Constraint.RAIL, *sent
+        )
+
+    together = pack_solves(scales, [SolveGroup(
+        rows, columns, volts, settle, 4, wire.Constraint.RAIL, feedback, bias, solves, active, omit_zero=True
+    )])
+    apart = pack_solves(scales, [one(i) for i in range(g)])
+    assert together.payloads == apart.payloads
+    assert (together.payload_bytes, together.seconds) == (apart.payload_bytes, apart.seconds)
+    replies = [bytes(8) + rng.bytes(2 * int(words)) for words in np.diff(_reply_ends(together)[together.frames])]
+    (joined,), single = unpack_answers(together, replies, 8), unpack_answers(apart, replies, 8)
+    every = np.repeat(active, solves, axis=0)
+    assert np.array_equal(joined.codes[every], np.concatenate([answer.codes.ravel() for answer in single]))
+    assert not joined.codes[~every].any()
+    for flag in ("saturated", "unsettled"):
+        assert np.array_equal(getattr(joined, flag), np.concatenate([getattr(answer, flag) for answer in single]))
+
+
+def _reply_ends(packed) -> np.ndarray:
+    """Where the answer to each section begins, in words, and the end."""
+    words = packed.solves * packed.columns + [packed_bits_bytes(2 * n) // 2 for n in packed.solves]
+    return np.concatenate([[0], np.cumsum(words)])
 
 
 @given(boards, st.data())

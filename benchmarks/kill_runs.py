@@ -1,0 +1,173 @@
+"""Kill runs at random instants, resume each, and compare with the run that nobody killed: factors, and the simulated
+board's own count of pulses of every cell.
+
+    python benchmarks/kill_runs.py image-crop ratings-small --kills 95 --seed 0
+    python benchmarks/kill_runs.py image --kills 10
+
+Every other kill takes the board's process too. Exit code 1 where one run does not end as it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hwloop.mock.bench_state import read_state
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The run that nobody killed: its factors, pulses by cell, and how long it took from its journal's first line on."""
+
+    factors_sha256: str
+    pulses: np.ndarray
+    seconds: float
+
+
+def main() -> int:
+    """Run the campaign; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("jobs", nargs="+", choices=sorted(JOBS))
+    parser.add_argument("--kills", type=int, default=10, help="of each job")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    failures = 0
+    for job in options.jobs:
+        chance = random.Random(f"{options.seed} {job}")
+        with tempfile.TemporaryDirectory(prefix="hwloop-kills-") as folder:
+            failures += campaign(job, options.kills, chance, Path(folder))
+    return 1 if failures else 0
+
+
+def campaign(job: str, kills: int, chance: random.Random, folder: Path) -> int:
+    """Kill `job` so many times; gives how many runs did not end as they should."""
+    arguments = JOBS[job](folder)
+    reference = uninterrupted(arguments, folder)
+    print(f"{job}: {reference.factors_sha256[:12]}, {reference.pulses.sum():,} pulses, {reference.seconds:.1f} s")
+    failures = 0
+    for number in range(1, kills + 1):
+        with_board = number % 2 == 0
+        trouble = kill_and_resume(arguments, folder / f"kill-{number}", chance, with_board, reference)
+        failures += trouble is not None
+        print(f"{job} {number}/{kills} {'controller and board' if with_board else 'controller'}: {trouble or 'same'}",
+              flush=True)
+    print(f"{job}: {kills - failures} of {kills} as the run that nobody killed", flush=True)
+    return failures
+
+
+def uninterrupted(arguments: list[str], folder: Path) -> Reference:
+    """Run once without harm."""
+    state = folder / "reference.state"
+    process = start([*arguments, "--state", str(state)], folder)
+    process.stderr.readline()
+    begun = time.monotonic()
+    document = json.loads(process.communicate()[0])
+    seconds = time.monotonic() - begun
+    return Reference(document["factors_sha256"], pulse_counts(state), seconds)
+
+
+def kill_and_resume(
+    arguments: list[str], folder: Path, chance: random.Random, with_board: bool, reference: Reference
+) -> str | None:
+    """Kill one run after a random time, and once more while it is being resumed, one time in four; what was wrong with
+    its end, None where nothing was."""
+    folder.mkdir()
+    state = folder / "board.state"
+    process = start([*arguments, "--state", str(state)], folder)
+    first_line = process.stderr.readline()
+    if "journal " not in first_line:
+        return f"began with {first_line!r}"
+    journal = folder / first_line.split("journal ")[1].strip()
+    kill_after(process, chance.uniform(0.0, reference.seconds), with_board)
+    if chance.random() < 0.25:
+        again = start(["logs", "resume", str(journal), "--json"], folder)
+        again.stderr.readline()
+        kill_after(again, chance.uniform(0.0, reference.seconds), with_board)
+    if journal.with_suffix(".h5").exists():
+        return same_pulses(state, reference)    # it was killed after its end
+    resumed = start(["logs", "resume", str(journal), "--json"], folder)
+    told, said = resumed.communicate()
+    if resumed.returncode:
+        return f"resume ended with {resumed.returncode}: {said.strip()}"
+    document = json.loads(told)
+    if document["factors_sha256"] != reference.factors_sha256:
+        return f"other factors, {document['factors_sha256'][:12]}: {said.strip()}"
+    return same_pulses(state, reference)
+
+
+def pulse_counts(state: Path) -> np.ndarray:
+    """Pulses that each cell of a board at rest ever got."""
+    return read_state(state).snapshot.cells["pulse_count"]
+
+
+def same_pulses(state: Path, reference: Reference) -> str | None:
+    """None where the board gave every cell as many pulses as it should have."""
+    differing = int(np.count_nonzero(pulse_counts(state) != reference.pulses))
+    return f"{differing} cells with another number of pulses" if differing else None
+
+
+def start(arguments: list[str], folder: Path) -> subprocess.Popen:
+    """hwloop in `folder`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hwloop", *arguments, "--no-progress"], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+
+
+def kill_after(process: subprocess.Popen, seconds: float, with_board: bool) -> None:
+    """SIGKILL after so many seconds, where it still runs then; its children too `with_board`, they first half the time."""
+    try:
+        process.wait(seconds)
+        return
+    except subprocess.TimeoutExpired:
+        pass
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split() if with_board else []
+    for victim in [process.pid, *map(int, children)]:
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+
+
+def image_crop(folder: Path) -> list[str]:
+    """A 32x32 colour crop of the default photograph."""
+    from hwloop.apps.image import load_photograph
+
+    path = folder / "crop.png"
+    pixels = load_photograph().pixels[64:96, 96:128]
+    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(path)
+    return ["factorize", "image", str(path), "--json"]
+
+
+def ratings_small(folder: Path) -> list[str]:
+    """120 users, 80 items, 2,400 ratings of rank-3 taste."""
+    random_numbers = np.random.default_rng(7)
+    taste = random_numbers.random((120, 3)) @ random_numbers.random((3, 80))
+    chosen = random_numbers.choice(120 * 80, 2400, replace=False)
+    users, items = np.divmod(chosen, 80)
+    stars = np.clip(np.rint(1 + 4 * taste[users, items] / taste.max()), 1, 5).astype(int)
+    path = folder / "ratings.csv"
+    lines = [f"{user + 1},{item + 1},{star}" for user, item, star in zip(users, items, stars, strict=True)]
+    path.write_text("\n".join(["user,item,rating", *lines, ""]))
+    return ["factorize", "ratings", str(path), "--fold", "1", "--rank", "4", "--iterations", "3", "--json"]
+
+
+JOBS = {
+    "image": lambda folder: ["factorize", "image", "--json"], "image-crop": image_crop, "ratings-small": ratings_small,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

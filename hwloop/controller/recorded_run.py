@@ -1,0 +1,99 @@
+"""A run as its journal has it: options, rig and inputs, so that the same job can be done again with the same code."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwloop import config
+from hwloop.config import RigConfig, RunSettings
+from hwloop.controller.jobs import job
+from hwloop.controller.run import versions
+from hwloop.errors import DataError
+from hwloop.runlog.bodies import Event
+from hwloop.runlog.digest import file_sha256
+from hwloop.runlog.journal import Journal
+
+# Options that name a file to be written, beside the run file and the pictures.
+OUTPUTS = ("compressed", "factors", "table", "target")
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What a journal says of its run before the first exchange, and at its end (`result` None: not finished)."""
+
+    journal: Path
+    begin: Event
+    inputs: tuple[Event, ...]
+    result: Event | None
+
+    @property
+    def kind(self) -> str:
+        """"image", "ratings", …"""
+        return self.begin.fields["kind"]
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.begin.fields["name"]
+
+    def settings(self) -> RunSettings:
+        """Rig and seed. Raises DataError where this hwloop has no such rig."""
+        return RunSettings(config.restore(RigConfig, self.begin.fields["rig"]), self.begin.fields["seed"])
+
+    def options(self) -> Any:
+        """The job's own options, paths as they were then."""
+        return config.restore(job(self.kind)[0], self.begin.fields["options"])
+
+    def differences(self) -> str:
+        """What is not as it was when the run was made, in words; empty where nothing is known to differ."""
+        now, then = versions(), self.begin.fields
+        changed = [f"{name} {then.get(name)} then, {now[name]} now" for name in now if then.get(name) != now[name]]
+        return "; ".join(changed)
+
+    @contextlib.contextmanager
+    def restored_inputs(self) -> Iterator[Any]:
+        """The options, with inputs as they were then: what the journal holds is written to a temporary folder.
+
+        Raises DataError where an input is neither in the journal nor at its place, unchanged.
+        """
+        with tempfile.TemporaryDirectory(prefix="hwloop-inputs-") as folder:
+            options, replaced = self.options(), {}
+            for event in self.inputs:
+                fields = event.fields
+                option, name = fields["option"], fields["name"]
+                if fields["embedded"]:
+                    path = Path(folder) / option / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(event.arrays["data"].tobytes())
+                    replaced[option] = path.parent if "/" in name else path
+                else:
+                    _check_unchanged(Path(getattr(options, option)), name, fields["sha256"])
+            yield dataclasses.replace(options, **replaced)
+
+
+def read_recorded_run(path: Path) -> RecordedRun:
+    """The run in the journal `path`. Raises DataError where its beginning is missing."""
+    with Journal.open(path) as journal:
+        begin, inputs, result = None, [], None
+        for _, event in journal.events("run", "input", "result"):
+            if event.name == "run":
+                begin = begin or event
+            elif event.name == "input":
+                inputs.append(event)
+            else:
+                result = event
+    if begin is None:
+        raise DataError(f"{path} ends before its run began; there is nothing to go on with or to replay")
+    return RecordedRun(path, begin, tuple(inputs), result)
+
+
+def _check_unchanged(chosen: Path, name: str, sha256: str) -> None:
+    path = chosen / Path(name).name if chosen.is_dir() else chosen
+    if not path.is_file() or file_sha256(path) != sha256:
+        raise DataError(f"{path}: the run read this file, it is too large for the journal and not there unchanged")

@@ -1,0 +1,379 @@
+"""A run that leaves a trace: its journal from the first event on, its run file at the end, and what stopped it between.
+
+The same code of a job runs on a board, goes on where a run was cut off, or replays a recording: `Source` says which.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwloop import __version__, config, rig
+from hwloop.array.chip import RestoredCells
+from hwloop.array.program.common import ProgramResult
+from hwloop.config import RunSettings
+from hwloop.controller.output_files import RUNS, check_folder
+from hwloop.errors import BoardError, DeviceError, JournalError, LinkError, StoppedError, UsageError
+from hwloop.link.link import Link
+from hwloop.link.protocol import WIRE_HASH, WIRE_REVISION
+from hwloop.link.transport import Transport
+from hwloop.report import Report
+from hwloop.runlog.digest import file_sha256
+from hwloop.runlog.framing import SUFFIX
+from hwloop.runlog.journal import Journal, JournalWriter
+from hwloop.runlog.record import RunRecord, utc_now
+from hwloop.runlog.recorded import RecordedLink, Recording
+from hwloop.runlog.recording import JournalRecorder
+from hwloop.runlog.resuming import GoneLive, ResumingLink
+from hwloop.runlog.run_file import SUFFIX as RUN_FILE_SUFFIX
+from hwloop.runlog.run_file import write_run
+
+# An input larger than this is named in the journal, with its hash, but not kept there.
+MOST_EMBEDDED_BYTES = 64 << 20
+PHASE_SECONDS, FACTORS_SECONDS = 0.5, 30.0
+# A chip that was left alone for longer, in bench time on a simulated board, is verified before a run goes on.
+RESTORE_AFTER_SECONDS = 10.0
+# Events that say how a run went, the same each time it is gone through; the others depend on the time of day.
+_TIMED = frozenset({"phase", "factors", "note"})
+# What a run can be gone on from: the board or the wire failed, or somebody stopped it.
+_RESUMABLE = (BoardError, DeviceError, JournalError, LinkError, StoppedError)
+_VERSIONED = ("numpy", "scipy", "numba", "h5py")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a run's replies come from. Without a journal: a board. With one: `goes_on` from its end on a board, or
+    else a replay. `name`, `started`, `options` and `run_file` are those of the recorded run; `folder` is where a replay
+    puts its pictures."""
+
+    journal: Path | None = None
+    goes_on: bool = False
+    name: str = ""
+    started: str = ""
+    options: Mapping[str, Any] | None = None
+    run_file: Path | None = None
+    folder: Path = RUNS
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether there is no board at all."""
+        return self.journal is not None and not self.goes_on
+
+
+LIVE = Source()
+
+
+def versions() -> dict[str, Any]:
+    """What the run was made with."""
+    return {
+        "hwloop": __version__, "wire_hash": f"{WIRE_HASH:08x}", "wire_revision": WIRE_REVISION,
+        "python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONED},
+        "platform": platform.platform(),
+    }
+
+
+class Run:
+    """One run under way. `report` is told what the caller of the job is to know, and journals it."""
+
+    def __init__(
+        self, kind: str, options: object, settings: RunSettings, report: Report, source: Source,
+        writer: JournalWriter | None, name: str, stack: contextlib.ExitStack, is_new_folder: bool = False,
+    ):
+        self.kind, self.settings, self.source, self.name = kind, settings, source, name
+        self.options = config.describe(options) if source.options is None else dict(source.options)
+        self.started = source.started or utc_now()
+        self.report = _JournalReport(report, self)
+        self._writer, self._inner = writer, report
+        self._recorded: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
+        self._recording: Recording | None = None
+        self._link: ResumingLink | None = None
+        self._recorder = JournalRecorder(writer) if writer else None
+        self._rounds, self._is_new_folder = 0, is_new_folder
+        self._factors_seconds = time.monotonic()
+        if source.journal is not None:
+            journal = stack.enter_context(Journal.open(source.journal))
+            self._recording = Recording(journal)
+            if writer:
+                with Journal.open(source.journal) as again:
+                    self._recorded.update(event.name for _, event in again.events())
+
+    @property
+    def journal_path(self) -> Path | None:
+        """The journal that is being written."""
+        return self._writer.path if self._writer else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether replies come from a board now."""
+        return not self.source.is_replay and (self._link.is_live if self._link else not self.source.goes_on)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the recording holds the whole run already, so that no board is needed."""
+        return self.source.is_replay or self._recorded["result"] > 0
+
+    @property
+    def stem(self) -> Path:
+        """Pictures of this run begin with this path."""
+        return self._writer.path.with_suffix("") if self._writer else self.source.folder / self.name
+
+    @property
+    def keep(self) -> rig.Keep | None:
+        """Where a simulated board is kept while the run is unfinished; a rig with a state of its own keeps that one."""
+        board = self.settings.rig.board
+        if self._writer is None or not board.is_simulated:
+            return None
+        return rig.Keep(board.state or self._state_path, self.source.goes_on)
+
+    @property
+    def _state_path(self) -> Path:
+        return self._writer.path.with_suffix(".state")
+
+    def open_rig(self, between_exchanges: Callable[[], None]) -> contextlib.AbstractContextManager[rig.OpenRig]:
+        """The rig of this run: its board, or the recording."""
+        if self.is_over:
+            link = RecordedLink(self._recording, f"recording {self.name}")
+            return rig.recorded_rig(link, between_exchanges)
+        return rig.open_rig(self.settings, between_exchanges, self.keep, self._connect)
+
+    def recorded_cells(self) -> dict[int, str] | None:
+        """The map of bad cells that the recorded run began with; None where there is no recording."""
+        if self.source.journal is None:
+            return None
+        with Journal.open(self.source.journal) as journal:
+            event = journal.first_event("cells")
+        return {int(cell): status for cell, status in event.fields["bad_cells"].items()} if event else None
+
+    def opened(
+        self, board: Mapping[str, Any], array: Mapping[str, Any], link: object, restore: Callable[[], RestoredCells]
+    ) -> None:
+        """The session has begun. `restore` brings cells back that drifted while nobody looked after them."""
+        def restored() -> None:
+            found = restore()
+            self.event("restored", vars(found))
+
+        if isinstance(link, ResumingLink | RecordedLink):
+            link.on_resumed = restored
+        self.event("cells", {"array_serial": array["serial"], "bad_cells": array["bad_cells"]})
+        self.event("board", {"board": board, "array": array})
+        if self._writer:
+            self._inner.note(f"journal {self._writer.path}")
+
+    def event(
+        self, name: str, fields: Mapping[str, Any] | None = None, arrays: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Into the journal, unless a run that is gone on with said so before."""
+        if self._writer is None:
+            return
+        if name in _TIMED:
+            if self.is_live:
+                self._writer.event(name, fields, arrays)
+            return
+        self._told[name] += 1
+        if self._told[name] > self._recorded[name]:
+            self._writer.event(name, fields, arrays)
+
+    def input(self, option: str, path: Path, name: str) -> None:
+        """A file that the run read because of `option`."""
+        size = path.stat().st_size
+        embedded = size <= MOST_EMBEDDED_BYTES
+        data = {"data": np.fromfile(path, np.uint8)} if embedded else {}
+        fields = {"option": option, "name": name, "sha256": file_sha256(path), "bytes": size, "embedded": embedded}
+        self.event("input", fields, data)
+
+    def programmed(self, result: ProgramResult) -> None:
+        """A programming round is done."""
+        self._rounds += 1
+        cells, accepted = len(result.cells), int(result.accepted.sum())
+        self._inner.programmed(self._rounds, cells, accepted, cells - accepted, result.cell_pulses)
+        self.event("programmed", {
+            "round": self._rounds, "cells": cells, "accepted": accepted, "given_up": cells - accepted,
+            "steps": result.steps, "cell_pulses": result.cell_pulses, "row_pulses": result.row_pulses,
+        }, {
+            "cells": result.cells.astype(np.uint32), "target_siemens": result.target_siemens.astype(np.float32),
+            "outcome": result.outcome.astype(np.int8),
+        })
+
+    def factors(self, label: str, iteration: int, w: np.ndarray, h: np.ndarray) -> None:
+        """Factors so far, kept now and then: what a killed run still has."""
+        if time.monotonic() - self._factors_seconds > FACTORS_SECONDS:
+            self._factors_seconds = time.monotonic()
+            self.event("factors", {"label": label, "iteration": iteration}, {"w": w, "h": h})
+
+    def finish(self, record: RunRecord) -> Path | None:
+        """The run is done: the last record of its journal, and its run file from it, whose path is given. A replay
+        writes none and gives that of the run."""
+        if self._writer is None:
+            return self.source.run_file
+        result = record.to_event()
+        self.event("result", result.fields, result.arrays)
+        self.event("end")
+        path = self._writer.path
+        self._writer.close()
+        target = path.with_suffix(RUN_FILE_SUFFIX)
+        if not (self.source.goes_on and target.exists()):
+            try:
+                write_run(target, record)
+            except UsageError as error:
+                raise UsageError(f"{error}; the run is whole in {path}: `hwloop logs recover`") from error
+        self._forget_state()
+        return target
+
+    def fail(self, error: BaseException) -> None:
+        """The run ends before its end. One that gave no pulse leaves nothing behind."""
+        if self._writer is None:
+            return
+        path, resumable = self._writer.path, not isinstance(error, Exception) or isinstance(error, _RESUMABLE)
+        if not self._recorder.has_pulsed and not self.source.goes_on:
+            self._writer.close()
+            path.unlink(missing_ok=True)
+            self._forget_state()
+            if self._is_new_folder:
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+            return
+        with contextlib.suppress(JournalError):
+            self._writer.event("stopped", {
+                "reason": type(error).__name__, "exit_code": getattr(error, "exit_code", None),
+                "message": " ".join(str(error).split()),
+            })
+            self._writer.event("end")
+        self._writer.close()
+        if resumable:
+            self._inner.note(f"the run is kept and can be gone on with: hwloop logs resume {path}")
+        else:
+            self._forget_state()
+
+    def _connect(self, transport: Transport, timeout_seconds: float, retries: int) -> Link | ResumingLink:
+        live = Link(transport, timeout_seconds, retries, recorder=self._recorder)
+        if self._recording is None:
+            return live
+        recorded = RecordedLink(self._recording, transport.name)
+        self._link = ResumingLink(recorded, live, self._recorder, self._gone_live)
+        return self._link
+
+    def _gone_live(self, found: GoneLive) -> bool:
+        """Journal where the run goes on; whether cells have to be looked after first."""
+        away_seconds = (time.time_ns() - found.last_time_ns) * 1e-9
+        if self.settings.rig.board.is_simulated:
+            away_seconds = (found.board_ticks - found.ticks) / 10e6
+        restore = away_seconds > RESTORE_AFTER_SECONDS
+        settled = "read-back" if found.session_lost else "cache"
+        self._writer.event("resumed", {
+            "at": utc_now(), "settled": settled, "grounded": found.grounded, "session_lost": found.session_lost,
+            "away_seconds": away_seconds, "restore": restore, **versions(),
+        })
+        how = "the board has lost the session; cells are read back" if found.session_lost else "nothing was lost"
+        self._inner.note(f"goes on at record {self._recording.records:,} of the journal: {how}")
+        return restore
+
+    def _forget_state(self) -> None:
+        if self.settings.rig.board.is_simulated and self.settings.rig.board.state is None:
+            for suffix in ("", ".log", ".cells.csv"):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self._state_path}{suffix}")
+
+
+@contextlib.contextmanager
+def begin_run(
+    kind: str, options: Any, settings: RunSettings, report: Report, source: Source,
+    inputs: Mapping[str, Sequence[Path]] | None = None,
+) -> Iterator[Run]:
+    """A run of `kind` with its `options` record. `inputs` are the files that were read, by option.
+
+    Raises UsageError where its journal cannot be written, before anything is opened.
+    """
+    with contextlib.ExitStack() as stack:
+        if source.is_replay:
+            yield Run(kind, options, settings, report, source, None, source.name, stack)
+            return
+        if source.goes_on:
+            writer = JournalWriter.go_on(source.journal)
+            run = Run(kind, options, settings, report, source, writer, source.name, stack)
+        else:
+            run_file = getattr(options, "run_file", None)
+            is_new_folder = not (run_file.parent if run_file else RUNS).exists()
+            writer = _new_journal(kind, run_file)
+            run = Run(kind, options, settings, report, source, writer, writer.path.stem, stack, is_new_folder)
+        stack.callback(writer.close)
+        try:
+            run.event("run", {
+                "name": run.name, "kind": kind, "options": run.options, "rig": config.describe(settings.rig),
+                "seed": settings.seed, "created": run.started, **versions(), "arguments": sys.argv[1:],
+            })
+            for option, paths in (inputs or {}).items():
+                chosen = getattr(options, option)
+                for path in paths:
+                    folder = Path(chosen)
+                    name = f"{folder.name}/{path.name}" if folder.is_dir() else path.name
+                    run.input(option, path, name)
+            yield run
+        except BaseException as error:
+            run.fail(error)
+            raise
+
+
+def _new_journal(kind: str, run_file: Path | None) -> JournalWriter:
+    if run_file is not None:
+        return JournalWriter.create(run_file.with_suffix(SUFFIX))
+    check_folder(RUNS)
+    stem = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{kind}"
+    number = 1
+    while True:
+        path = RUNS / f"{stem}-{number}{SUFFIX}"
+        if not (os.path.lexists(path) or os.path.lexists(path.with_suffix(RUN_FILE_SUFFIX))):
+            try:
+                return JournalWriter.create(path)
+            except UsageError:
+                if not os.path.lexists(path):
+                    raise
+        number += 1
+
+
+class _JournalReport(Report):
+    """Passes everything on, and keeps what is worth keeping."""
+
+    def __init__(self, inner: Report, run: Run):
+        self._inner, self._run = inner, run
+        self._phase, self._phase_seconds = "", 0.0
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        self._inner.step(phase, done, total)
+        now_seconds = time.monotonic()
+        if phase != self._phase or done >= total or now_seconds - self._phase_seconds > PHASE_SECONDS:
+            self._phase, self._phase_seconds = phase, now_seconds
+            self._run.event("phase", {"phase": phase, "done": done, "total": total})
+
+    def iteration(
+        self, label: str, iteration: int, of: int, residual: float | None, quality: float | None, quantity: str,
+        unit: str,
+    ) -> None:
+        self._inner.iteration(label, iteration, of, residual, quality, quantity, unit)
+        self._run.event("iteration", {
+            "label": label, "iteration": iteration, "of": of, "residual": residual, "quality": quality,
+            "quantity": quantity, "unit": unit,
+        })
+
+    def resent(self, frames: int) -> None:
+        self._inner.resent(frames)
+
+    def note(self, text: str) -> None:
+        self._inner.note(text)
+        self._run.event("note", {"text": text})
+
+    def confirm(self, question: str) -> None:
+        if self._run.is_live:
+            self._inner.confirm(question)
+        self._run.event("consent", {"question": question})

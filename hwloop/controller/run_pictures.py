@@ -1,0 +1,180 @@
+"""The pictures of a run's page, drawn from what its journal holds so far."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwloop.apps import image, pictures
+from hwloop.apps.pictures import ErrorSample, Span
+from hwloop.config import RigConfig, restore
+from hwloop.controller.recorded_run import read_recorded_run
+from hwloop.controller.run_cells import RunCells
+from hwloop.controller.run_summary import REFERENCE, RunSummary
+from hwloop.errors import HwloopError
+from hwloop.runlog.record import Convergence
+from hwloop.runlog.sources import RunSource, find_journal
+
+_NONE = np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure: title, a sentence, and an element of HTML; `pixels` are small and stand side by side."""
+
+    title: str
+    caption: str
+    element: str
+    pixels: bool = False
+
+    def html(self) -> str:
+        """The `<figure>`."""
+        caption = f"<figcaption><b>{html.escape(self.title)}</b>{html.escape(self.caption)}</figcaption>"
+        return f"<figure>{caption}{self.element}</figure>"
+
+
+def pictures_of(source: RunSource, summary: RunSummary, cells: RunCells | None) -> list[Picture]:
+    """Every picture that there is something for."""
+    found = [*_photographs(source, summary)] if summary.kind == "image" else []
+    found += _convergence(summary)
+    if cells is not None and np.isfinite(cells.maps.a_siemens).any() | np.isfinite(cells.maps.b_siemens).any():
+        found.append(Picture(
+            "Conductance", "Every cell as it was last read, at 0.2 V.",
+            pictures.page_picture("conductance", 3.6, lambda: pictures.draw_conductance(cells.maps)),
+        ))
+    if summary.rounds:
+        counts = (np.array([getattr(told, key) for told in summary.rounds]) for key in ("cells", "cell_pulses", "given_up"))
+        columns = tuple(counts)
+        found.append(Picture(
+            "Programming rounds", f"{columns[1].sum():,} pulses for {columns[0].sum():,} cells in {len(columns[0]):,} "
+            f"rounds; {columns[2].sum():,} cells were given up.",
+            pictures.page_picture("rounds", 3.4, lambda: pictures.draw_rounds(*columns)),
+        ))
+    if cells is not None and len(cells.errors_siemens):
+        found.append(_errors(summary, cells))
+    if summary.phases:
+        found.append(_timeline(summary))
+    return found
+
+
+def _convergence(summary: RunSummary) -> Iterator[Picture]:
+    """The figure of merit and the residual, from the iterations so far, in one picture each."""
+    own, reference = ([told for told in summary.iterations if told.is_reference is wanted] for wanted in (False, True))
+    if not own and not reference:
+        return
+    for name, key in (("quality", "quality"), ("residual", "residual")):
+        curves = []
+        labels = dict.fromkeys(told.label for told in own) or {"": None}
+        for label in labels:
+            beside = [told for told in reference if told.label in (f"{label}, {REFERENCE}", f"{REFERENCE} reference")]
+            values = (_values([told for told in own if told.label == label], key), _values(beside or (
+                reference if label == "" else []), key))
+            if any(len(series) for series in values):
+                told = (own or reference)[0]
+                quantity, unit = (told.quantity, told.unit) if key == "quality" else ("relative residual", "1")
+                curves.append(Convergence(label or "so far", quantity, *values, unit))
+        if curves:
+            quantity = curves[0].quantity
+            last = max(told.iteration for told in own or reference)
+            yield Picture(
+                quantity[0].upper() + quantity[1:], f"After each of {last} iterations, beside float64 on the same data.",
+                pictures.page_picture(name, 3.4, lambda curves=curves: pictures.draw_convergence(curves)),
+            )
+
+
+def _values(told: list, key: str) -> np.ndarray:
+    values = [getattr(iteration, key) for iteration in told]
+    return np.array(values, float) if values and all(value is not None for value in values) else _NONE
+
+
+def _errors(summary: RunSummary, cells: RunCells) -> Picture:
+    from hwloop.controller.session import program_settings
+
+    tolerance_siemens = program_settings(restore(RigConfig, summary.run["rig"]).program).tolerance_siemens
+    errors = cells.errors_siemens
+    inside = float(np.mean(np.abs(errors) <= tolerance_siemens))
+
+    def draw():
+        figure = pictures.draw_programming_errors([ErrorSample("when accepted", errors)], tolerance_siemens)
+        figure.get_axes()[0].get_legend().remove()      # the caption says it
+        return figure
+
+    every = "" if cells.every == 1 else f", one in {cells.every}"
+    return Picture(
+        "Programming error", f"Conductance minus target when accepted: mean {errors.mean() * 1e6:+.2f} µS, "
+        f"σ {errors.std() * 1e6:.2f} µS, {inside:.1%} of {len(errors):,} cells{every} in the window.",
+        pictures.page_picture("errors", 3.2, draw),
+    )
+
+
+def _timeline(summary: RunSummary) -> Picture:
+    begin_ns = summary.begin_ns
+
+    def seconds(time_ns: int) -> float:
+        return max(time_ns - begin_ns, 0) * 1e-9
+
+    marks: dict[str, list[float]] = {}
+    for told in summary.iterations:
+        marks.setdefault(f"{told.label}, iterations", []).append(seconds(told.time_ns))
+    spans = []
+    for phase in summary.phases:
+        # The first news of a phase comes when its first step is done; before it the one before was worked on.
+        began = seconds(phase.begin_ns)
+        before = [span.end_seconds for span in spans if span.end_seconds <= began]
+        spans.append(Span(
+            phase.phase, max(before, default=0.0) if phase.done else began, seconds(phase.end_ns),
+            tuple(marks.get(phase.phase, ())),
+        ))
+    if summary.rounds:
+        times = tuple(seconds(told.time_ns) for told in summary.rounds)
+        spans.append(Span("programming rounds", times[0], times[-1], times[:: -(-len(times) // 300)]))
+    pauses = [
+        (max(seconds(told["time_ns"]) - max(float(told.get("away_seconds", 0.0)), 0.0), 0.0), seconds(told["time_ns"]))
+        for told in summary.resumptions
+    ]
+    told = "Each bar from the beginning to the last news of it; marks are iterations and rounds."
+    return Picture(
+        "Phases", told + (" Grey: nobody worked on the run." if pauses else ""),
+        pictures.page_picture("timeline", 0.9 + 0.42 * len(spans), lambda: pictures.draw_timeline(spans, pauses)),
+    )
+
+
+def _photographs(source: RunSource, summary: RunSummary) -> Iterator[Picture]:
+    """Original, reconstruction and their difference, where the run has factors and the photograph can be had."""
+    factors = _factors(source, summary)
+    if factors is None:
+        return
+    # A page without these is better than none: the photograph may be gone.
+    with contextlib.suppress(HwloopError), find_journal(source.path) as path:
+        with read_recorded_run(path).restored_inputs() as options:
+            original = image.load_photograph(options.path).pixels
+        picture = image.rebuild(*factors, original.shape)
+        error, mean_levels, top_levels = pictures.error_pixels(original, picture)
+        height, width, _ = original.shape
+        yield _pixels("Original", f"{width} × {height}", original)
+        yield _pixels("Reconstruction", f"{image.psnr_db(original, picture):.2f} dB", picture)
+        yield _pixels("Error", f"mean {mean_levels:.1f}, brightest {top_levels:.0f} of 255 levels", error)
+
+
+def _factors(source: RunSource, summary: RunSummary) -> tuple[np.ndarray, np.ndarray] | None:
+    """W and H of the result, else the last ones that were kept."""
+    record = summary.record
+    if record is not None:
+        return (record.factors[0].w, record.factors[0].h) if record.factors else None
+    kept = None
+    with source.journal() as journal:
+        for _, event in journal.events("factors"):
+            if REFERENCE not in event.fields["label"]:
+                kept = (event.arrays["w"], event.arrays["h"])
+    return kept
+
+
+def _pixels(title: str, caption: str, values: np.ndarray) -> Picture:
+    data = base64.b64encode(pictures.png_bytes(values)).decode("ascii")
+    alt = html.escape(title)
+    return Picture(title, caption, f'<img alt="{alt}" src="data:image/png;base64,{data}">', pixels=True)

@@ -1,0 +1,90 @@
+"""From a link to a journal: what is sent is written before, what comes back as it arrives."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from hwloop.errors import JournalError
+from hwloop.link.frames import Frame
+from hwloop.link.link import LinkCounters, Request
+from hwloop.link.protocol import SEQUENCED, CloseReply, Command, OpenReply, SafeReply, Status
+from hwloop.runlog.bodies import Replies, ReplyFrame, Requests
+from hwloop.runlog.journal import JournalWriter
+
+# What has to reach the board even where the journal cannot be written any more.
+_WAY_OUT = frozenset({Command.SAFE, Command.CLOSE})
+_TOLD_TICKS = {Command.OPEN: OpenReply, Command.SAFE: SafeReply, Command.CLOSE: CloseReply}
+
+
+class JournalRecorder:
+    """The recorder of a link: `current` is the exchange under way, `ticks` the bench time after it; `has_pulsed` once
+    a PULSE was about to be sent."""
+
+    def __init__(self, journal: JournalWriter):
+        self._journal = journal
+        self.current, self.ticks = 0, 0
+        self.has_pulsed = False
+        self._next = 0
+        self._first, self._recovery, self._goes_on = 0, False, False
+        self._kinds: list[Command] = []
+        self._sent = self._received = 0
+
+    def begin(self, exchange: int, ticks: int, counters: LinkCounters) -> None:
+        """Go on with a journal: the number of the next exchange, the bench time, and what was counted before."""
+        self._next, self.ticks = exchange, ticks
+        self._sent, self._received = counters.bytes_sent, counters.bytes_received
+
+    @contextlib.contextmanager
+    def recovering(self) -> Iterator[None]:
+        """Round exchanges that find out where the board stands."""
+        self._recovery = True
+        try:
+            yield
+        finally:
+            self._recovery = False
+
+    def go_on_with(self, exchange: int, kinds: list[Command], first: int) -> None:
+        """The next requests are those of `exchange` from frame `first` on; replies belong to it meanwhile."""
+        self.current, self._kinds, self._first, self._goes_on = exchange, kinds, first, True
+
+    def skip(self, index: int) -> None:
+        """Nobody knows what became of frame `index` of the exchange that is gone on with."""
+        self._journal.replies(Replies(self.current, 0, 0, self.ticks, [ReplyFrame(index, 0, b"", unknown=True)]))
+
+    def sending(self, session: int, sequence: int, requests: list[Request]) -> None:
+        """See Recorder. Before a PULSE everything is brought to disk."""
+        kinds = [kind for kind, _ in requests]
+        if self._goes_on and not self._recovery:
+            self._goes_on = False
+        else:
+            self.current, self._first, self._kinds = self._next, 0, kinds
+            self._next += 1
+        told = Requests(self.current, session, sequence, requests, self._first, self._recovery)
+        with _suppressed(kinds[0] in _WAY_OUT):
+            self._journal.requests(told)
+            if Command.PULSE in kinds:
+                self._journal.sync()
+                self.has_pulsed = True
+
+    def received(self, replies: list[tuple[int, Frame]], counters: LinkCounters) -> None:
+        """See Recorder."""
+        for index, frame in replies:
+            self._note_ticks(self._kinds[index + self._first], frame)
+        sent, received = counters.bytes_sent - self._sent, counters.bytes_received - self._received
+        self._sent, self._received = counters.bytes_sent, counters.bytes_received
+        frames = [ReplyFrame(index + self._first, frame.status, frame.payload) for index, frame in replies]
+        with _suppressed(self._kinds[0] in _WAY_OUT):
+            self._journal.replies(Replies(self.current, sent, received, self.ticks, frames, self._recovery))
+
+    def _note_ticks(self, kind: Command, frame: Frame) -> None:
+        if frame.status != Status.OK:
+            return
+        if kind in SEQUENCED:
+            self.ticks += int.from_bytes(frame.payload[:4], "little")
+        elif kind in _TOLD_TICKS:
+            self.ticks = _TOLD_TICKS[kind].unpack(frame.payload).ticks
+
+
+def _suppressed(is_suppressed: bool) -> contextlib.AbstractContextManager:
+    return contextlib.suppress(JournalError) if is_suppressed else contextlib.nullcontext()
