@@ -29,7 +29,7 @@ from hwloop.mock.bench_state import read_state
 
 @dataclass(frozen=True)
 class Reference:
-    """The run that nobody killed: its factors, pulses by cell, and how long it took from its journal's first line on."""
+    """The run that nobody killed: its factors, pulses by cell, and how long it took after its first line."""
 
     factors_sha256: str
     pulses: np.ndarray
@@ -127,7 +127,7 @@ def start(arguments: list[str], folder: Path) -> subprocess.Popen:
 
 
 def kill_after(process: subprocess.Popen, seconds: float, with_board: bool) -> None:
-    """SIGKILL after so many seconds, where it still runs then; its children too `with_board`, they first half the time."""
+    """SIGKILL after so many seconds, where it still runs then; `with_board` its children too."""
     try:
         process.wait(seconds)
         return

@@ -31,3 +31,14 @@ class Report:
 
     def confirm(self, question: str) -> None:
         """Ask for consent to something irreversible. Raises SafetyError where it is not given."""
+
+
+def iteration_text(
+    label: str, iteration: int, of: int, residual: float | None, quality: float | None, quantity: str, unit: str
+) -> str:
+    """ "circuit, iteration 3 of 6: residual 0.0123, PSNR 35.40 dB"."""
+    parts = [] if residual is None else [f"residual {residual:.4g}"]
+    if quality is not None:
+        digits = f"{quality:.2f}" if unit == "dB" else f"{quality:.4f}"
+        parts.append(f"{quantity} {digits}" + ("" if unit == "1" else f" {unit}"))
+    return f"{label}, iteration {iteration} of {of}" + (f": {', '.join(parts)}" if parts else "")

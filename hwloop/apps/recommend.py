@@ -9,8 +9,8 @@ import numpy as np
 
 from hwloop.apps.ratings import Ratings
 from hwloop.errors import DataError, UsageError
+from hwloop.runlog.reading import newest_run, read_run
 from hwloop.runlog.record import Field
-from hwloop.runlog.run_file import newest_run, read_run
 
 KIND = "ratings"
 

@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 @click.group("logs", cls=Group)
 def command() -> None:
-    """List, show, check, recover, export or report runs.
+    """List, show, check, recover, resume, export or report runs.
 
     RUN is a run file, a journal, or the name of a run in runs/.
     """
@@ -74,6 +74,20 @@ def recover(run: str, target: Path | None) -> None:
     from hwloop.controller import logs_job
 
     output.emit(logs_job.recover_run(run, target, context.is_dry_run()))
+
+
+@command.command("resume")
+@click.argument("run", metavar="RUN")
+@click.option("--port", metavar="PORT", help="Where the run's board is now.  [default: where it was]")
+def resume(run: str, port: str | None) -> None:
+    """Go on with a run that was cut off: killed, stopped, unplugged, out of power.
+
+    Nothing is pulsed before it is known what became of the step that was under way. Prints what the run would have.
+    """
+    from hwloop.controller import resume_job
+
+    with progress.report() as report:
+        output.emit(resume_job.resume_run(run, report, port, context.is_dry_run()))
 
 
 @command.command("export")

@@ -29,7 +29,7 @@ NOUNS = {
     "image": "Restore a picture from its compressed factors.",
     "recommend": "Recommend items to a user, from a ratings run.",
     "run": "Run a run script (TOML).",
-    "logs": "List, show, check, recover, export or report runs.",
+    "logs": "List, show, check, recover, resume, export or report runs.",
     "mock": "Serve the simulated board on a port.",
 }
 

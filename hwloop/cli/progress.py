@@ -9,7 +9,7 @@ from typing import Any
 
 from hwloop.cli.context import consents, wants_progress
 from hwloop.errors import SafetyError
-from hwloop.report import Report
+from hwloop.report import Report, iteration_text
 
 
 class TerminalReport(Report):
@@ -103,16 +103,6 @@ class LineReport(Report):
 
     def note(self, text: str) -> None:
         _line(text)
-
-
-def iteration_text(
-    label: str, iteration: int, of: int, residual: float | None, quality: float | None, quantity: str, unit: str
-) -> str:
-    """ "circuit, iteration 3 of 6: residual 0.0123, PSNR 35.40 dB"."""
-    parts = [] if residual is None else [f"residual {residual:.4g}"]
-    if quality is not None:
-        parts.append(f"{quantity} {quality:.2f} {unit}" if unit == "dB" else f"{quantity} {quality:.4f}")
-    return f"{label}, iteration {iteration} of {of}" + (f": {', '.join(parts)}" if parts else "")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,15 @@ from hwloop.controller.counters import Counters
 
 
 @dataclass(frozen=True)
+class JournalCost:
+    """The journal of a run, its length, and the wall time that writing it took while the run was going on."""
+
+    path: Path
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class RunOutcome:
     """The common end of the three factorizations; `placement` is what stepping round bad cells cost."""
 
@@ -18,12 +27,13 @@ class RunOutcome:
     run_file: Path | None
     pictures: tuple[Path, ...]
     seed: int
+    journal: JournalCost | None = None
 
     def document(self) -> dict[str, Any]:
         """Its part of the JSON document."""
         return {
             **self.counters.document(), "placement": self.placement, "run_file": self.run_file,
-            "pictures": list(self.pictures), "seed": self.seed,
+            "pictures": list(self.pictures), "seed": self.seed, "journal": self.journal and vars(self.journal),
         }
 
     def lines(self) -> list[str]:

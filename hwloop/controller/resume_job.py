@@ -7,21 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from hwloop.controller.jobs import job
+from hwloop.controller.output_files import RUNS
+from hwloop.controller.plan import DryRun
 from hwloop.controller.recorded_run import OUTPUTS, read_recorded_run
 from hwloop.controller.run import Source
 from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.run_file import SUFFIX
+from hwloop.runlog.sources import find_run
 
 
-def resume_run(journal: Path, report: Report, port: str | None = None) -> Any:
-    """The result of the run, once it is finished; `port` is where its board is now, where that changed.
+def resume_run(run: str | Path, report: Report, port: str | None = None, dry_run: bool = False) -> Any:
+    """The result of `run` (a journal, a name in runs/), once it is finished; `port` is where its board is now, where
+    that changed.
 
     Raises UsageError where there is nothing to go on with, and what the job raises.
     """
+    journal = find_run(run, RUNS).journal_path
+    if journal is None:
+        raise UsageError(f"{run} has no journal beside it to go on with; `hwloop replay` repeats what it holds")
     recorded = read_recorded_run(journal)
     if recorded.result is not None and journal.with_suffix(SUFFIX).exists():
         raise UsageError(f"{recorded.name} is finished, there is nothing to resume; `hwloop replay` repeats it")
+    if dry_run:
+        return DryRun(f"go on with {recorded.name}, after what {journal} holds")
     settings = recorded.settings()
     if port is not None:
         board = dataclasses.replace(settings.rig.board, port=port)

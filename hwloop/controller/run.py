@@ -23,8 +23,9 @@ from hwloop import __version__, config, rig
 from hwloop.array.chip import RestoredCells
 from hwloop.array.program.common import ProgramResult
 from hwloop.config import RunSettings
+from hwloop.controller.outcome import JournalCost
 from hwloop.controller.output_files import RUNS, check_folder
-from hwloop.errors import BoardError, DeviceError, JournalError, LinkError, StoppedError, UsageError
+from hwloop.errors import BoardError, DataError, DeviceError, JournalError, LinkError, StoppedError, UsageError
 from hwloop.link.link import Link
 from hwloop.link.protocol import WIRE_HASH, WIRE_REVISION
 from hwloop.link.transport import Transport
@@ -37,7 +38,7 @@ from hwloop.runlog.recorded import RecordedLink, Recording
 from hwloop.runlog.recording import JournalRecorder
 from hwloop.runlog.resuming import GoneLive, ResumingLink
 from hwloop.runlog.run_file import SUFFIX as RUN_FILE_SUFFIX
-from hwloop.runlog.run_file import write_run
+from hwloop.runlog.run_file import write_run_file
 
 # An input larger than this is named in the journal, with its hash, but not kept there.
 MOST_EMBEDDED_BYTES = 64 << 20
@@ -100,7 +101,7 @@ class Run:
         self._recording: Recording | None = None
         self._link: ResumingLink | None = None
         self._recorder = JournalRecorder(writer) if writer else None
-        self._rounds, self._is_new_folder = 0, is_new_folder
+        self._rounds, self._is_new_folder, self._had_state = 0, is_new_folder, False
         self._factors_seconds = time.monotonic()
         if source.journal is not None:
             journal = stack.enter_context(Journal.open(source.journal))
@@ -146,7 +147,14 @@ class Run:
         if self.is_over:
             link = RecordedLink(self._recording, f"recording {self.name}")
             return rig.recorded_rig(link, between_exchanges)
-        return rig.open_rig(self.settings, between_exchanges, self.keep, self._connect)
+        keep = self.keep
+        self._had_state = keep is not None and keep.state.exists()
+        return rig.open_rig(self.settings, between_exchanges, keep, self._connect)
+
+    def journal_cost(self) -> JournalCost | None:
+        """What keeping the journal took; None for a replay."""
+        writer = self._writer
+        return JournalCost(writer.path, writer.size_bytes, writer.spent_seconds) if writer else None
 
     def recorded_cells(self) -> dict[int, str] | None:
         """The map of bad cells that the recorded run began with; None where there is no recording."""
@@ -217,6 +225,7 @@ class Run:
         writes none and gives that of the run."""
         if self._writer is None:
             return self.source.run_file
+        self._recorder.flush()
         result = record.to_event()
         self.event("result", result.fields, result.arrays)
         self.event("end")
@@ -225,7 +234,8 @@ class Run:
         target = path.with_suffix(RUN_FILE_SUFFIX)
         if not (self.source.goes_on and target.exists()):
             try:
-                write_run(target, record)
+                with Journal.open(path) as journal:
+                    write_run_file(journal, target)
             except UsageError as error:
                 raise UsageError(f"{error}; the run is whole in {path}: `hwloop logs recover`") from error
         self._forget_state()
@@ -245,6 +255,7 @@ class Run:
                     path.parent.rmdir()
             return
         with contextlib.suppress(JournalError):
+            self._recorder.flush()
             self._writer.event("stopped", {
                 "reason": type(error).__name__, "exit_code": getattr(error, "exit_code", None),
                 "message": " ".join(str(error).split()),
@@ -266,6 +277,11 @@ class Run:
 
     def _gone_live(self, found: GoneLive) -> bool:
         """Journal where the run goes on; whether cells have to be looked after first."""
+        if self.keep and found.ticks and not self._had_state:
+            raise DataError(
+                f"the simulated board's state {self.keep.state} is gone, and the cells with it: nothing can go on from "
+                "there; put it back, or resume in the folder where the run was started"
+            )
         away_seconds = (time.time_ns() - found.last_time_ns) * 1e-9
         if self.settings.rig.board.is_simulated:
             away_seconds = (found.board_ticks - found.ticks) / 10e6

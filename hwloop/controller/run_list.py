@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwloop.controller.run_summary import Figure, RunSummary, iso_time
+from hwloop.controller.run_summary import Figure, RunSummary, iso_time, main_figure
 from hwloop.errors import DataError
 from hwloop.runlog.journal import Journal
 from hwloop.runlog.sources import RunSource, State, run_in, run_names
 from hwloop.runlog.tail import Tail, read_tail_until
 
 _ITERATING = ("image", "ratings", "matrix")
+# What a run file says of a run that nobody writes any more.
+_STATES = {"complete": State.COMPLETE, "stopped": State.STOPPED, "partial": State.DIED}
 # How far back from its end a journal is searched for the last iteration.
 _MOST_TAIL_BYTES = 4 << 20
 
@@ -97,6 +99,8 @@ def _listed(source: RunSource | None) -> ListedRun | None:
         return None
     try:
         size = source.path.stat().st_size
+        if source.journal_path is None:
+            return _from_run_file(source, size)
         with source.journal() as journal:
             return _from_journal(source, journal, size)
     except (DataError, OSError) as error:
@@ -132,6 +136,20 @@ def _from_journal(source: RunSource, journal: Journal, size: int) -> ListedRun:
         iterations=last.iteration if is_own else None, of=last.of if is_own else None,
         rounds=rounds[-1].round if rounds else None, bytes=size, figure=summary.figure,
         seconds=max(summary.end_ns - began_ns, 0) * 1e-9,
+    )
+
+
+def _from_run_file(source: RunSource, size: int) -> ListedRun:
+    """From what the run file itself says: its journal would have to be unpacked."""
+    from hwloop.runlog.run_file import read_run
+
+    run = read_run(source.run_file)
+    curves = run.convergence() if run.kind in _ITERATING else ()
+    iterations = len(curves[-1].analog) if curves else None
+    return ListedRun(
+        name=source.name, kind=run.kind, created=run.created, state=_STATES.get(run.status),
+        label=curves[-1].label if curves else None, iterations=iterations, of=iterations, rounds=None, bytes=size,
+        figure=main_figure(run.metrics), seconds=None,
     )
 
 

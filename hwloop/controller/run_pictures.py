@@ -12,10 +12,9 @@ import numpy as np
 
 from hwloop.apps import image, pictures
 from hwloop.apps.pictures import ErrorSample, Span
-from hwloop.config import RigConfig, restore
 from hwloop.controller.recorded_run import read_recorded_run
 from hwloop.controller.run_cells import RunCells
-from hwloop.controller.run_summary import REFERENCE, RunSummary
+from hwloop.controller.run_summary import REFERENCE, Iteration, RunSummary
 from hwloop.errors import HwloopError
 from hwloop.runlog.record import Convergence
 from hwloop.runlog.sources import RunSource, find_journal
@@ -43,18 +42,16 @@ def pictures_of(source: RunSource, summary: RunSummary, cells: RunCells | None) 
     found = [*_photographs(source, summary)] if summary.kind == "image" else []
     found += _convergence(summary)
     if cells is not None and np.isfinite(cells.maps.a_siemens).any() | np.isfinite(cells.maps.b_siemens).any():
+        told = "; ".join(
+            pictures.conductance_text(name, siemens)
+            for name, siemens in (("A", cells.maps.a_siemens), ("B", cells.maps.b_siemens))
+        )
         found.append(Picture(
-            "Conductance", "Every cell as it was last read, at 0.2 V.",
-            pictures.page_picture("conductance", 3.6, lambda: pictures.draw_conductance(cells.maps)),
+            "Conductance", f"Every cell as last read: {told}.",
+            pictures.page_picture("conductance", 3.6, lambda: pictures.draw_conductance(cells.maps, summaries=False)),
         ))
     if summary.rounds:
-        counts = (np.array([getattr(told, key) for told in summary.rounds]) for key in ("cells", "cell_pulses", "given_up"))
-        columns = tuple(counts)
-        found.append(Picture(
-            "Programming rounds", f"{columns[1].sum():,} pulses for {columns[0].sum():,} cells in {len(columns[0]):,} "
-            f"rounds; {columns[2].sum():,} cells were given up.",
-            pictures.page_picture("rounds", 3.4, lambda: pictures.draw_rounds(*columns)),
-        ))
+        found.append(_rounds(summary))
     if cells is not None and len(cells.errors_siemens):
         found.append(_errors(summary, cells))
     if summary.phases:
@@ -62,41 +59,50 @@ def pictures_of(source: RunSource, summary: RunSummary, cells: RunCells | None) 
     return found
 
 
+def _rounds(summary: RunSummary) -> Picture:
+    cells, pulses, given_up = (
+        np.array([getattr(told, key) for told in summary.rounds]) for key in ("cells", "cell_pulses", "given_up")
+    )
+    return Picture(
+        "Programming rounds", f"{pulses.sum():,} pulses for {cells.sum():,} cells in {len(cells):,} rounds; "
+        f"{given_up.sum():,} cells were given up.",
+        pictures.page_picture("rounds", 3.4, lambda: pictures.draw_rounds(cells, pulses, given_up)),
+    )
+
+
 def _convergence(summary: RunSummary) -> Iterator[Picture]:
     """The figure of merit and the residual, from the iterations so far, in one picture each."""
-    own, reference = ([told for told in summary.iterations if told.is_reference is wanted] for wanted in (False, True))
-    if not own and not reference:
-        return
-    for name, key in (("quality", "quality"), ("residual", "residual")):
+    own = [told for told in summary.iterations if not told.is_reference]
+    reference = [told for told in summary.iterations if told.is_reference]
+    labels = list(dict.fromkeys(told.label for told in own)) or ["so far"]
+    for key in ("quality", "residual"):
         curves = []
-        labels = dict.fromkeys(told.label for told in own) or {"": None}
         for label in labels:
-            beside = [told for told in reference if told.label in (f"{label}, {REFERENCE}", f"{REFERENCE} reference")]
-            values = (_values([told for told in own if told.label == label], key), _values(beside or (
-                reference if label == "" else []), key))
-            if any(len(series) for series in values):
-                told = (own or reference)[0]
+            # With several labels (folds) each has its own reference; with one, all there is belongs to it.
+            beside = [told for told in reference if len(labels) == 1 or told.label.startswith(f"{label},")]
+            pair = (_values([told for told in own if told.label == label], key), _values(beside, key))
+            told = (own or reference)[0] if own or reference else None
+            if told is not None and any(map(len, pair)):
                 quantity, unit = (told.quantity, told.unit) if key == "quality" else ("relative residual", "1")
-                curves.append(Convergence(label or "so far", quantity, *values, unit))
+                curves.append(Convergence(label, quantity, *pair, unit))
         if curves:
             quantity = curves[0].quantity
-            last = max(told.iteration for told in own or reference)
+            last = max(len(values) for curve in curves for values in (curve.analog, curve.reference))
             yield Picture(
-                quantity[0].upper() + quantity[1:], f"After each of {last} iterations, beside float64 on the same data.",
-                pictures.page_picture(name, 3.4, lambda curves=curves: pictures.draw_convergence(curves)),
+                quantity[0].upper() + quantity[1:], f"After each of {last} iterations, on the circuit and in float64.",
+                pictures.page_picture(key, 3.4, lambda curves=curves: pictures.draw_convergence(curves)),
             )
 
 
-def _values(told: list, key: str) -> np.ndarray:
+def _values(told: list[Iteration], key: str) -> np.ndarray:
     values = [getattr(iteration, key) for iteration in told]
     return np.array(values, float) if values and all(value is not None for value in values) else _NONE
 
 
 def _errors(summary: RunSummary, cells: RunCells) -> Picture:
-    from hwloop.controller.session import program_settings
-
-    tolerance_siemens = program_settings(restore(RigConfig, summary.run["rig"]).program).tolerance_siemens
-    errors = cells.errors_siemens
+    program, errors = summary.run["rig"]["program"], cells.errors_siemens
+    span_siemens = program["conductance_max_siemens"] - program["conductance_min_siemens"]
+    tolerance_siemens = program["tolerance"] * span_siemens
     inside = float(np.mean(np.abs(errors) <= tolerance_siemens))
 
     def draw():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwloop.controller.run_summary import VERSIONS, Iteration, RunSummary, duration_text, iso_time, time_text
+from hwloop.controller.run_summary import VERSIONS, RunSummary, duration_text, iso_time, time_text
 from hwloop.runlog.framing import HEADER_BYTES
 from hwloop.runlog.sources import RunSource, State, find_run
 
@@ -120,7 +120,7 @@ class ShownRun:
             lines.append(f"board      {board_text(told.board)}")
             lines.append(f"array      {array_text(told.array)}")
         lines += [f"phase      {phase.phase}: {phase.done:,} of {phase.total:,}" for phase in told.phases]
-        lines += _shortened([f"iteration  {iteration_text(told_)}" for told_ in told.iterations], _MOST_ITERATIONS)
+        lines += _shortened([f"after      {found.text()}" for found in told.iterations], _MOST_ITERATIONS)
         if told.rounds:
             lines.append(f"rounds     {rounds_text(told)}")
         lines += [f"resumed    {resumption_text(resumption)}" for resumption in told.resumptions]
@@ -141,15 +141,6 @@ def shown_of(source: RunSource) -> ShownRun:
             summary.take(record)
             end = record.end
         return ShownRun(source, summary, summary.state(source.is_written), journal.file.seek(0, os.SEEK_END), end)
-
-
-def iteration_text(told: Iteration) -> str:
-    """ "circuit, 3 of 6: residual 0.0123, PSNR 35.40 dB"."""
-    parts = [] if told.residual is None else [f"residual {told.residual:.4g}"]
-    if told.quality is not None:
-        digits = f"{told.quality:.2f}" if told.unit == "dB" else f"{told.quality:.4f}"
-        parts.append(f"{told.quantity} {digits}" + ("" if told.unit == "1" else f" {told.unit}"))
-    return f"{told.label}, {told.iteration} of {told.of}: {', '.join(parts) or 'done'}"
 
 
 def rounds_text(told: RunSummary) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hwloop.link.protocol import TICK_HERTZ, Command, Status
+from hwloop.report import iteration_text
 from hwloop.runlog.bodies import Event, Replies, Requests
 from hwloop.runlog.framing import Kind, Record
 from hwloop.runlog.record import Quantity, RunRecord, record_from_event
@@ -53,6 +54,12 @@ class Iteration:
     def is_reference(self) -> bool:
         """Whether it is of the exact computation beside the run."""
         return REFERENCE in self.label
+
+    def text(self) -> str:
+        """One line for people."""
+        return iteration_text(
+            self.label, self.iteration, self.of, self.residual, self.quality, self.quantity, self.unit
+        )
 
     @property
     def figure(self) -> Figure | None:

@@ -81,8 +81,9 @@ class Session:
 
     def outcome(self, run_file: Path | None, pictures: tuple[Path, ...]) -> RunOutcome:
         """What the run leaves behind, once the session has ended."""
+        journal = self.run.journal_cost() if self.run else None
         return RunOutcome(
-            self.counters(), vars(self.solver.totals).copy(), run_file, pictures, self.settings.seed
+            self.counters(), vars(self.solver.totals).copy(), run_file, pictures, self.settings.seed, journal
         )
 
     def describe_board(self) -> dict[str, Any]:

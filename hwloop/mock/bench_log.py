@@ -137,9 +137,13 @@ class StateLog:
             self.path.unlink(missing_ok=True)
         self._file.close()
 
+    @property
+    def was_removed(self) -> bool:
+        """Whether nobody will find what is written."""
+        return not os.fstat(self._file.fileno()).st_nlink
+
     def _write(self, data: bytes) -> None:
-        status = os.fstat(self._file.fileno())
-        if not status.st_nlink:
+        if self.was_removed:
             raise FileNotFoundError(f"{self.path} was removed")
         written = self._file.write(data)
         self.size_bytes += written

@@ -100,7 +100,7 @@ class DurableState:
             write_snapshot(self.path, whole())
             is_whole = True
         except OSError:
-            if not self.is_logging:
+            if not self.is_logging or self._log.was_removed:
                 raise
         finally:
             self._log.close(remove=is_whole)

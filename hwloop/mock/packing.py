@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 
 _COUNT = struct.Struct("<I")
 _COLUMN = struct.Struct("<qB")      # lowest value, bytes an entry (0: all are the lowest)
@@ -15,7 +16,8 @@ def pack_columns(columns: Sequence[np.ndarray]) -> bytes:
     """`columns` of integers, all (n,), in the range of int64."""
     parts = [_COUNT.pack(len(columns[0]))]
     for column in columns:
-        lowest, highest = (int(column.min()), int(column.max())) if len(column) else (0, 0)
+        column = np.ascontiguousarray(column, np.int64)
+        lowest, highest = _ends(column)
         width = _bytes_for(highest - lowest)
         parts.append(_COLUMN.pack(lowest, width))
         if width:
@@ -44,3 +46,14 @@ def _bytes_for(span: int) -> int:
         if span < 1 << 8 * width:
             return width
     return 8
+
+
+@njit(cache=True)
+def _ends(values):
+    """The lowest and the highest of `values` (n,) int64; zeros where there are none."""
+    if not values.size:
+        return 0, 0
+    lowest = highest = values[0]
+    for value in values:
+        lowest, highest = min(lowest, value), max(highest, value)
+    return lowest, highest

@@ -21,6 +21,7 @@ from hwloop.runlog.layout import (
     new_group,
     plain,
     plot,
+    write_axis,
     write_mapping,
     write_numbers,
     write_text,
@@ -97,9 +98,10 @@ class Story:
         return "partial", "the journal ends before the run does: it was killed, or still goes on"
 
 
-def write_head(file: h5py.File, story: Story, header: Header, name: str) -> h5py.Group:
-    """Root attributes and the entry with who and when; gives the entry."""
+def write_head(file: h5py.File, story: Story, header: Header) -> None:
+    """Root attributes, and in the entry who and when."""
     run, result = story.run, story.result
+    name = str(run.get("name") or "")
     created = run.get("created") or (result.created if result else _iso(header.created_ns))
     version = run.get("hwloop") or (result.code_version if result else __version__)
     file.attrs.update(
@@ -120,7 +122,6 @@ def write_head(file: h5py.File, story: Story, header: Header, name: str) -> h5py
     entry.attrs.update(status=status, status_reason=reason)
     write_text(entry, "status", status, "complete, stopped (it says why) or partial (killed, or still going on)")
     write_text(entry, "status_reason", reason)
-    return entry
 
 
 def write_end(entry: h5py.Group, story: Story, last_ns: int) -> None:
@@ -139,13 +140,16 @@ def write_contents(entry: h5py.Group, story: Story, siemens: np.ndarray | None) 
         result.configuration if result else configuration,
     )
     board, array = (result.board, result.array) if result else (story.board, story.array)
-    instrument = new_group(entry, "board", "NXinstrument", "the board: identity, and scales and limits as it states them")
+    instrument = new_group(entry, "board", "NXinstrument", "the board: who it is, its scales and limits")
     if "name" in board:
         write_text(instrument, "name", str(board["name"]))
     write_mapping(instrument, board)
     sample = new_group(entry, "array", "NXsample", "the chip in the board's socket, and the cells that are not used")
     write_text(sample, "name", f"array {array.get('serial', 0)}")
     write_mapping(sample, array)
+    bad_cells = array.get("bad_cells") or {}
+    write_numbers(sample, "bad_cell", np.array(list(bad_cells), dtype=np.uint32), NOTHING, "flat cell indices")
+    write_text(sample, "bad_cell_status", list(map(str, bad_cells.values())), "why each of them is not used")
     _write_inputs(new_group(entry, "inputs", "NXcollection", "files that the run read"), story)
     for number, (label, told) in enumerate(story.iterations.items(), start=1):
         _write_iterations(entry, f"iterations_{number}", label, told)
@@ -217,13 +221,16 @@ def _write_iterations(entry: h5py.Group, name: str, label: str, told: list[Mappi
 
 def _write_factors(entry: h5py.Group, name: str, pair: FactorPair, so_far: Event | None) -> None:
     group = new_group(entry, name, "NXdata", "factors W H; a leading axis counts matrices")
-    plot(group, "w", ["."] * np.ndim(pair.w), f"factors, {pair.label}")
+    axes = ("matrix", "row", "component")[-np.ndim(pair.w) :]
+    plot(group, "w", axes, f"factors, {pair.label}")
     write_text(group, "label", pair.label)
+    for axis, length in zip(axes, np.shape(pair.w), strict=True):
+        write_axis(group, axis, length)
     write_numbers(group, "w", pair.w, NOTHING, "W, ([matrix,] row, component)", "W")
     write_numbers(group, "h", pair.h, NOTHING, "H, ([matrix,] component, column)", "H")
     if so_far is not None:
         write_numbers(
-            group, "iteration", np.uint32(so_far.fields["iteration"]), NOTHING, "the iteration after which they stood so"
+            group, "iteration", np.uint32(so_far.fields["iteration"]), NOTHING, "the iteration behind them"
         )
 
 
@@ -255,7 +262,7 @@ def _write_conductance(entry: h5py.Group, result: RunRecord | None, siemens: np.
         plot(group, "conductance", ["row", "column"], what)
         write_numbers(group, "conductance", values, "S", "(row, column)", "conductance")
         for axis, length in zip(("row", "column"), np.shape(values), strict=True):
-            write_numbers(group, axis, np.arange(length), NOTHING, axis)
+            write_axis(group, axis, length)
 
 
 def _write_fields(entry: h5py.Group, fields: tuple[Field, ...]) -> None:
@@ -273,7 +280,10 @@ def _write_picture(entry: h5py.Group, item: Field) -> None:
     """The rebuilt picture, as a viewer likes it; the numbers are those of the field."""
     group = new_group(entry, _RECONSTRUCTION, "NXdata", item.description)
     values = np.asarray(item.values)
-    plot(group, "picture", ["."] * values.ndim, "the picture rebuilt from the factors")
+    axes = ("row", "column", "channel")[: values.ndim]
+    plot(group, "picture", axes, "the picture rebuilt from the factors")
+    for axis, length in zip(axes, values.shape, strict=True):
+        write_axis(group, axis, length)
     group["picture"] = entry["fields"][item.name]
     is_colour = values.ndim == 3 and values.shape[-1] in (3, 4)
     group["picture"].attrs["interpretation"] = "rgb-image" if is_colour else "image"

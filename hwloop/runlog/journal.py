@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +20,7 @@ from hwloop.errors import DataError, DeviceError, JournalError, UsageError
 from hwloop.runlog.bodies import Event, Replies, Requests
 from hwloop.runlog.framing import Header, Kind, Record, encode_record, read_header, read_records
 
-# What is not on disk after this long is brought there; before every programming step it is anyway.
+# What is not on disk after this long is brought there; every programming step does so too.
 SYNC_SECONDS = 1.0
 
 
@@ -27,7 +28,8 @@ class JournalWriter:
     """The only writer of a journal, which is locked while it lives: the kernel takes the lock of a dead process away.
 
     Every record goes to the operating system whole, with one write, before the call returns. Where that fails the file
-    is cut back to its last whole record, and JournalError is raised, then and from then on.
+    is cut back to its last whole record, and JournalError is raised, then and from then on. `spent_seconds` is the wall
+    time that journaling took.
     """
 
     def __init__(self, path: Path, descriptor: int, header: Header, sequence: int, end: int, last_ns: int):
@@ -37,6 +39,14 @@ class JournalWriter:
         self._offset_ns = max(time.time_ns(), last_ns) - time.monotonic_ns()
         self._synced_seconds = time.monotonic()
         self._failure: JournalError | None = None
+        self._beside = ThreadPoolExecutor(1, "journal")
+        self._pending: Future[None] | None = None
+        self.spent_seconds = 0.0
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file."""
+        return self._end
 
     @classmethod
     def create(cls, path: Path) -> JournalWriter:
@@ -81,21 +91,40 @@ class JournalWriter:
         self, name: str, fields: Mapping[str, Any] | None = None, arrays: Mapping[str, np.ndarray] | None = None
     ) -> None:
         """Append a controller event."""
-        self._append(Kind.EVENT, Event(name, fields or {}, arrays or {}).encode())
+        self._append(Kind.EVENT, Event(name, fields or {}, arrays or {}))
 
     def requests(self, requests: Requests) -> None:
         """Append what is about to be sent."""
-        self._append(Kind.REQUEST, requests.encode())
+        self._append(Kind.REQUEST, requests)
 
     def replies(self, replies: Replies) -> None:
         """Append what has arrived."""
-        self._append(Kind.REPLY, replies.encode())
+        self._append(Kind.REPLY, replies)
 
     def sync(self) -> None:
-        """Bring everything to disk. Raises JournalError, also where the file is not at its place any more."""
+        """Wait until everything is on disk. Raises JournalError, also where the file is not at its place any more."""
+        self._finish_sync()
+        self._begin_sync()
+        self._finish_sync()
+
+    def sync_beside(self) -> None:
+        """Begin to bring everything to disk, beside what the program does, once what was begun before is there. Raises
+        as `sync`, for what was begun before."""
+        begun_seconds = time.perf_counter()
+        self._finish_sync()
+        self._begin_sync()
+        self.spent_seconds += time.perf_counter() - begun_seconds
+
+    def _begin_sync(self) -> None:
         self._synced_seconds = time.monotonic()
+        self._pending = self._beside.submit(os.fdatasync, self._descriptor)
+
+    def _finish_sync(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
         try:
-            os.fdatasync(self._descriptor)
+            pending.result()
             ours, there = os.fstat(self._descriptor), self._stat()
         except OSError as error:
             raise self._failed(error.strerror or str(error)) from error
@@ -105,19 +134,23 @@ class JournalWriter:
     def close(self) -> None:
         """Bring everything to disk as far as that is possible, and give the lock back; may be called twice."""
         if self._descriptor >= 0:
+            self._beside.shutdown()
             with contextlib.suppress(OSError):
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _append(self, kind: Kind, body: bytes) -> None:
+    def _append(self, kind: Kind, told: Event | Requests | Replies) -> None:
+        begun_seconds = time.perf_counter()
         now_ns = time.monotonic_ns() + self._offset_ns
+        body = told.encode()
         # A signal that raises may come before or after, not in between.
         with signals.shielded():
             self._write(encode_record(self.header, kind, self._sequence, now_ns, body))
             self._sequence += 1
         if time.monotonic() - self._synced_seconds > SYNC_SECONDS:
-            self.sync()
+            self.sync_beside()
+        self.spent_seconds += time.perf_counter() - begun_seconds
 
     def _write(self, data: bytes) -> None:
         if self._failure is not None:

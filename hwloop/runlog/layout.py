@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ TEXT = h5py.string_dtype("utf-8")
 BLOCK_ROWS = 1 << 16
 MOST_ATTRIBUTE_BYTES = 4096
 _PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-_SMALL_BYTES = 1024
+_SMALL_BYTES, _CHUNK_BYTES = 4096, 1 << 20
 
 
 def new_group(parent: h5py.Group, name: str, nx_class: str, description: str = "") -> h5py.Group:
@@ -44,7 +44,12 @@ def write_numbers(
 ) -> h5py.Dataset:
     """A number or an array of them, packed where that pays."""
     values = np.asarray(values)
-    packed = _PACKED if values.ndim and values.nbytes > _SMALL_BYTES else {}
+    packed = {}
+    if values.ndim and values.nbytes > _SMALL_BYTES:
+        row_bytes = values.nbytes // len(values)
+        rows = min(max(_CHUNK_BYTES // row_bytes, 1), len(values))
+        # Larger rows than a chunk should be are left to h5py to cut.
+        packed = {"chunks": (rows, *values.shape[1:]) if row_bytes <= _CHUNK_BYTES else True, **_PACKED}
     dataset = group.create_dataset(name, data=values, track_times=False, **packed)
     dataset.attrs["units"] = unit
     if description:
@@ -55,9 +60,20 @@ def write_numbers(
 
 
 def write_mapping(group: h5py.Group, mapping: Mapping[str, Any]) -> None:
-    """A nested mapping: whole as `json`, and short values as attributes under dotted names."""
+    """A nested mapping: whole as the text `json`, and its values as attributes of groups of the same structure."""
     write_text(group, "json", json.dumps(mapping, ensure_ascii=False, default=plain), "everything, as one JSON text")
-    for name, value in _leaves(mapping):
+    _write_attributes(group, mapping)
+
+
+def _write_attributes(group: h5py.Group, mapping: Mapping[str, Any]) -> None:
+    # What has no proper name, or is long, stays in the JSON text.
+    for name, value in mapping.items():
+        if not name.isidentifier() or not name.isascii():
+            continue
+        if isinstance(value, Mapping):
+            if any(key.isidentifier() for key in value):
+                _write_attributes(new_group(group, name, "NXcollection"), value)
+            continue
         stored = value if isinstance(value, str | bool | int | float) else json.dumps(value, default=plain)
         stored = storable(stored) if isinstance(stored, str) else stored
         if not isinstance(stored, str) or len(stored.encode()) <= MOST_ATTRIBUTE_BYTES:
@@ -65,12 +81,17 @@ def write_mapping(group: h5py.Group, mapping: Mapping[str, Any]) -> None:
 
 
 def plot(group: h5py.Group, signal: str, axes: Sequence[str], title: str, auxiliary: Sequence[str] = ()) -> None:
-    """Say what a viewer shows of an NXdata group; an axis "." is counted."""
+    """Say what a viewer shows of an NXdata group: a signal over axes, which are members as well."""
     group.attrs["signal"] = signal
     group.attrs["axes"] = list(axes)
     if auxiliary:
         group.attrs["auxiliary_signals"] = list(auxiliary)
     write_text(group, "title", title)
+
+
+def write_axis(group: h5py.Group, name: str, length: int) -> None:
+    """An axis that counts from 0."""
+    write_numbers(group, name, np.arange(length, dtype=np.uint32), NOTHING, f"{name}, from 0", name)
 
 
 def storable(text: str) -> str:
@@ -107,14 +128,15 @@ class Table:
         self._count = 0
         self._datasets: dict[str, h5py.Dataset] = {}
 
-    def append(self, count: int, **values: Any) -> None:
-        """`count` rows: arrays (count,), or one value for all of them."""
+    def append(self, count: int, /, **values: Any) -> None:
+        """`count` rows: numpy arrays (count,), or one value for all of them."""
         done = 0
         while done < count:
             part = min(count - done, self._block_rows - self._count)
             for name, held in self._held.items():
                 value = values[name]
-                held[self._count : self._count + part] = value[done : done + part] if np.ndim(value) else value
+                is_array = isinstance(value, np.ndarray)
+                held[self._count : self._count + part] = value[done : done + part] if is_array else value
             self._count += part
             done += part
             if self._count == self._block_rows:
@@ -158,11 +180,3 @@ class Table:
             )
             dataset.attrs.update(units=column.unit, description=column.description)
             self._datasets[column.name] = dataset
-
-
-def _leaves(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from hwloop.runlog.bodies import Event
-from hwloop.runlog.layout import NOTHING, Column, Table, new_group, plot, write_numbers
+from hwloop.runlog.layout import NOTHING, Column, Table, new_group, plot, write_axis, write_numbers
 from hwloop.runlog.tables import CellReadings
 
 MOST_MAPS = 64
@@ -30,11 +30,12 @@ _ROUND_COLUMNS = [
     Column("row_pulses", "u4", NOTHING, "pulses of rows"),
 ]
 _STEP_COLUMNS = [
+    Column("count", "u4", NOTHING, "steps of the run, from 1"),
     _ROUND,
     Column("step", "u4", NOTHING, "exchanges with pulses so far in this round; 0: read before the first of them"),
     Column("cells_read", "u4", NOTHING, "cells read in this step"),
     Column("cell_pulses", "u4", NOTHING, "pulses of cells in this step"),
-    Column("within_share", "f4", NOTHING, "cells of the round whose last reading is within the tolerance; nan: unknown"),
+    Column("within_share", "f4", NOTHING, "share of cells whose last reading is within tolerance; nan: unknown"),
     Column("error_median_siemens", "f4", "S", "median of |last reading - target| over the cells of the round"),
     Column("error_90_percent_siemens", "f4", "S", "what 90 % of the cells of the round are below"),
     Column("error_max_siemens", "f4", "S", "largest |last reading - target|"),
@@ -44,7 +45,8 @@ _CELL_COLUMNS = [
     Column("cell", "u4", NOTHING, "flat cell index"),
     Column("target_siemens", "f4", "S", "target"),
     Column("conductance_siemens", "f4", "S", "last reading; nan: never read"),
-    Column("outcome", "i1", NOTHING, "0 accepted, 1 no response, 2 not converged, 3 stuck high, 4 saturated, 5 unformed"),
+    Column("outcome", "i1", NOTHING,
+           "-1 open, 0 accepted, 1 no response, 2 not converged, 3 stuck high, 4 saturated, 5 unformed"),
 ]
 
 
@@ -83,8 +85,8 @@ class Programming:
         self._held_readings = 0
         self._group: h5py.Group | None = None
         self._rounds = Table(_ROUND_COLUMNS, lambda: self._new_table("rounds", "accepted_share", "round"))
-        self._steps = Table(_STEP_COLUMNS, lambda: self._new_table("steps", "error_median_siemens", "."))
-        self._cells = Table(_CELL_COLUMNS, lambda: self._new_table("cells", "conductance_siemens", "."))
+        self._steps = Table(_STEP_COLUMNS, lambda: self._new_table("steps", "error_median_siemens", "count"))
+        self._cells = Table(_CELL_COLUMNS, lambda: self._new_table("cells", "conductance_siemens", "round"))
         self._maps: list[tuple[int, np.ndarray]] = []
         self._every = 1
 
@@ -157,7 +159,8 @@ class Programming:
             ordered = np.sort(error[~np.isnan(error)])
             known = len(ordered)
             self._steps.append(
-                1, round=self.round, step=step, cells_read=sum(len(held.cells) for held in same),
+                1, count=self._steps.rows + 1, round=self.round, step=step,
+                cells_read=sum(len(held.cells) for held in same),
                 cell_pulses=sum(held.pulses for held in same),
                 within_share=np.nan if np.isnan(window.tolerance_siemens) or not count else within.mean(),
                 error_median_siemens=ordered[known // 2] if known else np.nan,
@@ -189,7 +192,7 @@ class Programming:
         write_numbers(group, "conductance", stack, "S", f"(round, row, column); stored for {what}", "conductance")
         write_numbers(group, "round", np.array([number for number, _ in self._maps], np.uint32), NOTHING, "round")
         for axis, length in zip(("row", "column"), stack.shape[1:], strict=True):
-            write_numbers(group, axis, np.arange(length, dtype=np.uint32), NOTHING, axis)
+            write_axis(group, axis, length)
 
     def _new_table(self, name: str, signal: str, axis: str) -> h5py.Group:
         if self._group is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +15,8 @@ import numpy as np
 from hwloop import __version__
 from hwloop.runlog.bodies import Event
 from hwloop.runlog.digest import file_sha256
+from hwloop.runlog.framing import Header, Kind, encode_record
+from hwloop.runlog.journal import Journal
 
 RESULT = "result"
 
@@ -165,6 +169,23 @@ def record_from_event(event: Event) -> RunRecord:
             for item in fields["fields"]
         ),
     )
+
+
+def journal_of_record(record: RunRecord) -> Journal:
+    """A journal, in memory, of nothing but a result; the same one from the same record."""
+    result = record.to_event()
+    begin = Event("run", {
+        "kind": record.kind, "seed": record.seed, "created": record.created, "hwloop": record.code_version,
+        **{name: record.configuration[name] for name in ("options", "rig") if name in record.configuration},
+    })
+    bodies = [begin.encode(), result.encode(), Event("end").encode()]
+    created_ns = int(datetime.fromisoformat(record.created).timestamp() * 1e6) * 1000
+    header = Header(hashlib.sha256(b"".join(bodies)).digest()[:16], created_ns)
+    file = io.BytesIO(b"".join((
+        header.encode(),
+        *(encode_record(header, Kind.EVENT, number, created_ns, body) for number, body in enumerate(bodies)),
+    )))
+    return Journal(file, "a run's result")
 
 
 _PLAIN = ("kind", "seed", "configuration", "board", "array", "created", "code_version")

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from hwloop.errors import JournalError
 from hwloop.link.frames import Frame
 from hwloop.link.link import LinkCounters, Request
-from hwloop.link.protocol import SEQUENCED, CloseReply, Command, OpenReply, SafeReply, Status
+from hwloop.link.protocol import SEQUENCED, SESSION_REPLY_CACHE, CloseReply, Command, OpenReply, SafeReply, Status
 from hwloop.runlog.bodies import Replies, ReplyFrame, Requests
 from hwloop.runlog.journal import JournalWriter
 
 # What has to reach the board even where the journal cannot be written any more.
 _WAY_OUT = frozenset({Command.SAFE, Command.CLOSE})
+# Replies are written this many at a time, or when the exchange is over: a board keeps at least twice what may be in
+# flight, so what was not written yet can be asked for again.
+_TOGETHER = SESSION_REPLY_CACHE // 2
 _TOLD_TICKS = {Command.OPEN: OpenReply, Command.SAFE: SafeReply, Command.CLOSE: CloseReply}
 
 
@@ -29,6 +32,8 @@ class JournalRecorder:
         self._first, self._recovery, self._goes_on = 0, False, False
         self._kinds: list[Command] = []
         self._sent = self._received = 0
+        self._waiting: list[ReplyFrame] = []
+        self._counted = LinkCounters()
 
     def begin(self, exchange: int, ticks: int, counters: LinkCounters) -> None:
         """Go on with a journal: the number of the next exchange, the bench time, and what was counted before."""
@@ -53,7 +58,8 @@ class JournalRecorder:
         self._journal.replies(Replies(self.current, 0, 0, self.ticks, [ReplyFrame(index, 0, b"", unknown=True)]))
 
     def sending(self, session: int, sequence: int, requests: list[Request]) -> None:
-        """See Recorder. Before a PULSE everything is brought to disk."""
+        """See Recorder. No pulse is sent before everything up to the step before is on disk."""
+        self.flush()
         kinds = [kind for kind, _ in requests]
         if self._goes_on and not self._recovery:
             self._goes_on = False
@@ -64,16 +70,27 @@ class JournalRecorder:
         with _suppressed(kinds[0] in _WAY_OUT):
             self._journal.requests(told)
             if Command.PULSE in kinds:
-                self._journal.sync()
+                # The step before this one is on disk when this returns, and this one while the board carries it out.
+                self._journal.sync_beside()
                 self.has_pulsed = True
 
     def received(self, replies: list[tuple[int, Frame]], counters: LinkCounters) -> None:
         """See Recorder."""
         for index, frame in replies:
             self._note_ticks(self._kinds[index + self._first], frame)
+        self._waiting += [ReplyFrame(index + self._first, frame.status, frame.payload) for index, frame in replies]
+        self._counted = counters
+        is_over = self._waiting[-1].index == len(self._kinds) - 1
+        if is_over or len(self._waiting) >= _TOGETHER or any(frame.status != Status.OK for frame in self._waiting):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has arrived."""
+        if not self._waiting:
+            return
+        counters, frames, self._waiting = self._counted, self._waiting, []
         sent, received = counters.bytes_sent - self._sent, counters.bytes_received - self._received
         self._sent, self._received = counters.bytes_sent, counters.bytes_received
-        frames = [ReplyFrame(index + self._first, frame.status, frame.payload) for index, frame in replies]
         with _suppressed(self._kinds[0] in _WAY_OUT):
             self._journal.replies(Replies(self.current, sent, received, self.ticks, frames, self._recovery))
 

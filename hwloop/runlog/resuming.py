@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from hwloop.errors import AmbiguousError, DeviceError, SafetyError
 from hwloop.link.link import Link, LinkCounters, Request
-from hwloop.link.protocol import SEQUENCED, WIRE_HASH, Command, DescribeReply, IdentifyReply, OpenReply, OpenRequest
+from hwloop.link.protocol import (
+    SEQUENCED,
+    SESSION_REPLY_CACHE,
+    WIRE_HASH,
+    Command,
+    DescribeReply,
+    IdentifyReply,
+    OpenReply,
+    OpenRequest,
+)
 from hwloop.runlog.recorded import RecordedExchange, RecordedLink
 from hwloop.runlog.recording import JournalRecorder
 
@@ -159,7 +168,8 @@ class ResumingLink:
             self._recorder.sending(live.session, first, requests)
         number, kinds = self._recorder.current if exchange is None else exchange.number, [kind for kind, _ in requests]
         self._recorder.go_on_with(number, kinds, 0)
-        replies: list[bytes | None] = [*live.settle(expected_sequence)]
+        ahead = min((expected_sequence - first) & 0xFFFF, len(requests))
+        replies: list[bytes | None] = [*live.settle((first + ahead) & 0xFFFF)]
         self._set_up_again(grounded)
         if len(replies) < len(requests):
             self._recorder.go_on_with(number, kinds, len(replies))
@@ -176,8 +186,9 @@ class ResumingLink:
             if isinstance(reason, DeviceError):
                 raise reason from error     # another host has the board
             return None, True
-        # A board that is further than anything that was recorded, or behind it, is not where this run left it.
-        is_ours = least <= (expected_sequence - first) & 0xFFFF <= most
+        # Where the journal's end was lost with the power, the board is ahead; it still has the replies to what it did
+        # last. A board that is further ahead, or behind, is not where this run left it.
+        is_ours = least <= (expected_sequence - first) & 0xFFFF <= max(most, SESSION_REPLY_CACHE)
         return (expected_sequence if is_ours else None), grounded
 
     def _settle_without_session(

@@ -12,7 +12,15 @@ from hwloop.drivers.board.cell_frames import SATURATED_CODE
 from hwloop.drivers.board.decoding import unpack_pulses, unpack_read_cells, unpack_read_codes, unpack_solves
 from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.board.solving import BIAS_FOLLOWS
-from hwloop.link.protocol import TICK_HERTZ, Command, CompensateRequest, Constraint, Polarity, TemperatureReply, TiaRange
+from hwloop.link.protocol import (
+    TICK_HERTZ,
+    Command,
+    CompensateRequest,
+    Constraint,
+    Polarity,
+    TemperatureReply,
+    TiaRange,
+)
 from hwloop.runlog.exchanges import Exchange
 from hwloop.runlog.layout import CODES, NOTHING, TICKS, Column, Table, new_group, plot
 
@@ -44,15 +52,15 @@ class ExchangeTables:
             description="one row an exchange of the host with the board",
         )
         self._pulses = _table(
-            entry, "pulses", _pulse_columns(scales), "amplitude_volts", ["."], "pulses", ["gate_volts"],
+            entry, "pulses", _pulse_columns(scales), "amplitude_volts", ["exchange"], "pulses", ["gate_volts"],
             "one row a pulse of a cell, in the order given",
         )
         self._reads = _table(
-            entry, "reads", _read_columns(scales), "conductance_siemens", ["."], "readings",
+            entry, "reads", _read_columns(scales), "conductance_siemens", ["exchange"], "readings",
             description="one row a reading of a cell at the read voltage",
         )
         self._compensation = _table(
-            entry, "compensation", _compensation_columns(scales), "conductance_siemens", ["."],
+            entry, "compensation", _compensation_columns(scales), "conductance_siemens", ["exchange"],
             "compensation conductances", description="one row a compensation conductance set",
         )
         self._temperature = _table(
@@ -141,22 +149,22 @@ class _SolveTables:
 
         output = "current_amps" if is_product else "output_volts"
         self._sections = _table(
-            parent, "sections", _section_columns(is_product), "settle_seconds", ["."], "settle times",
+            parent, "sections", _section_columns(is_product), "settle_seconds", ["exchange"], "settle times",
             description="one row for solves that share rows, columns and settings",
         )
         self._columns = _table(
-            parent, "columns", _column_columns(scales), "feedback_siemens", ["."], "feedback of columns", ["bias_amps"],
-            "one row a column of a section that has a feedback or a bias",
+            parent, "columns", _column_columns(scales), "feedback_siemens", ["section"], "feedback of columns",
+            ["bias_amps"], "one row a column of a section that has a feedback or a bias",
         )
         self._solves = _table(
-            parent, "solves", _solve_columns(), "saturated", ["."], "flags", ["unsettled"], "one row a solve"
+            parent, "solves", _solve_columns(), "saturated", ["exchange"], "flags", ["unsettled"], "one row a solve"
         )
         self._inputs = _table(
-            parent, "inputs", _input_columns(scales), "input_volts", ["."], "row voltages",
+            parent, "inputs", _input_columns(scales), "input_volts", ["solve"], "row voltages",
             description="one row an active row of a solve",
         )
         self._outputs = _table(
-            parent, "outputs", _output_columns(scales, is_product), output, ["."],
+            parent, "outputs", _output_columns(scales, is_product), output, ["solve"],
             "column currents" if is_product else "output voltages",
             description="one row an active column of an answered solve",
             on_made=lambda: parent().attrs.modify("default", "outputs"),
@@ -225,9 +233,8 @@ def _siemens_from_read_codes(scales: Scales, codes: np.ndarray, ranges: np.ndarr
     fine = ranges == TiaRange.FINE
     if not fine.any():
         return scales.siemens_from_read_codes(codes, TiaRange.COARSE)
-    return np.where(
-        fine, scales.siemens_from_read_codes(codes, TiaRange.FINE), scales.siemens_from_read_codes(codes, TiaRange.COARSE)
-    )
+    on_fine, on_coarse = (scales.siemens_from_read_codes(codes, kind) for kind in TiaRange)
+    return np.where(fine, on_fine, on_coarse)
 
 
 def _named(kinds: type) -> str:
@@ -321,7 +328,7 @@ def _section_columns(is_product: bool) -> list[Column]:
         Column("averages", "u2", NOTHING, "samples of each output"),
         Column("column_mask", "u2", NOTHING, "bit c set: column c is active"),
         Column("settle_ticks", "u2", TICKS, "wait before the first sample"),
-        _seconds("settle_seconds", "settle_ticks", "wait before the first sample"),
+        _seconds("settle_seconds", "settle_ticks", "wait before the first sample", "f4"),
         Column("rows", "u2", NOTHING, "active rows; which, say the inputs"),
         Column("solves", "u2", NOTHING, "solves"),
         Column("first_solve", "u8", NOTHING, "where its rows in solves begin"),

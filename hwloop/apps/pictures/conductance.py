@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_conductance(maps: ConductanceMaps) -> Figure:
-    """Arrays A and B in µS on one scale, rows to the right so that thousands of them fit; cells never read are grey."""
+def draw_conductance(maps: ConductanceMaps, summaries: bool = True) -> Figure:
+    """Arrays A and B in µS on one scale, rows to the right so that thousands of them fit; cells never read are grey.
+
+    Above each array stands its summary, or only its name.
+    """
     from matplotlib import colormaps
 
     palette = colormaps["viridis"].with_extremes(bad="#c8c8c8")
@@ -26,8 +29,8 @@ def draw_conductance(maps: ConductanceMaps) -> Figure:
     extend = "max" if known.size and known.max() > top else "neither"
     for axes, name, values in zip(panels, "AB", both, strict=True):
         map_ = axes.imshow(values, cmap=palette, vmin=0.0, vmax=top, aspect="auto", origin="lower")
-        finite = values[np.isfinite(values)]
-        axes.set_title(_summary(name, values.size, finite), fontsize=11, loc="left")
+        title = conductance_text(name, values / MICROSIEMENS) if summaries else f"array {name}"
+        axes.set_title(title, fontsize=11, loc="left")
         axes.set_ylabel("column")
         axes.set_yticks(range(0, values.shape[0], max(1, values.shape[0] // 4)))
     panels[1].set_xlabel("row")
@@ -43,7 +46,10 @@ def _scale_end(known: np.ndarray) -> float:
     return usual if 0.0 < 1.2 * usual < known.max() else float(known.max())
 
 
-def _summary(name: str, cells: int, finite: np.ndarray) -> str:
+def conductance_text(name: str, siemens: np.ndarray) -> str:
+    """ "array A: median 45 µS, 3 to 225 µS", of conductances of any shape, NaN where not read."""
+    values = MICROSIEMENS * siemens
+    cells, finite = values.size, values[np.isfinite(values)]
     if not finite.size:
         return f"array {name}: not read"
     unread = f", {cells - finite.size} cells not read" if finite.size < cells else ""

@@ -13,7 +13,9 @@ import numpy as np
 from hwloop.array.program.common import (
     MAX_GATE_VOLTS,
     MAX_RESET_VOLTS,
+    RESET,
     RESET_GATE_VOLTS,
+    SET,
     SET_VOLTS,
     Outcome,
     ProgramResult,
@@ -23,7 +25,6 @@ from hwloop.array.program.common import (
 from hwloop.array.program.curves import GateCurve, ResetCurve
 from hwloop.array.program.model import CellModel
 from hwloop.array.program.port import ProgrammingPort
-from hwloop.drivers.cells import Polarity
 
 
 @dataclass(frozen=True)
@@ -71,24 +72,20 @@ def program(
         index = run.open
         if not index.size:
             break
-        below = run.conductance_siemens[index] < run.low_siemens[index]
-        above = run.conductance_siemens[index] > run.high_siemens[index]
-        index, polarity = index[below | above], np.where(below, Polarity.SET, Polarity.RESET)[below | above]
+        now = run.conductance_siemens[index]
+        is_set = now < run.low_siemens[index]
+        off = is_set | (now > run.high_siemens[index])
+        index, before, is_set = index[off], now[off], is_set[off]
+        polarity = np.where(is_set, SET, RESET)
         base, volts, overshoot = _aim(run, index, polarity, settings, model)
-        before = run.conductance_siemens[index]
-        run.step(
-            index, polarity, np.where(polarity == Polarity.SET, SET_VOLTS, volts),
-            np.where(polarity == Polarity.SET, volts, RESET_GATE_VOLTS),
-        )
+        run.step(index, polarity, np.where(is_set, SET_VOLTS, volts), np.where(is_set, volts, RESET_GATE_VOLTS))
         after = run.conductance_siemens[index]
         noise = np.hypot(settings.reading_noise_siemens, settings.reading_noise_share * after)
         noise = np.minimum(noise, 0.25 * settings.verify.half_width_siemens)
         moved = np.abs(after - before) > 2 * noise
         # HRS ends a RESET early, so what lands there says nothing about the equilibrium.
         at_hrs = run.hrs[index] | (moved & (after < 2 * settings.verify.hrs_accept_siemens))
-        told = (polarity == Polarity.SET) | ~at_hrs
-        pulsed = (polarity, run.cells[index], base, overshoot, before, after, noise)
-        model.learn(*(values[told] for values in pulsed))
+        model.learn(polarity, run.cells[index], base, overshoot, before, after, noise, is_set | ~at_hrs)
         silent[index] = np.where(moved, 0, silent[index] + 1)
         run.raise_if_unformed()
         tired = index[silent[index] >= settings.patience]
@@ -107,7 +104,7 @@ def _aim(
     """Nominal base (siemens), voltage for it (SET: gate, RESET: amplitude) and mean overshoot (siemens), all (n,)."""
     cells, now, target = run.cells[index], run.conductance_siemens[index], run.target_siemens[index]
     gate_curve, reset_curve, half_width = settings.gate_curve, settings.reset_curve, settings.verify.half_width_siemens
-    is_set, response = polarity == Polarity.SET, model.response[cells]
+    is_set, response = polarity == SET, model.response[cells]
     way = np.abs(now - target) + half_width
     overshoot = response * np.where(is_set, gate_curve.overshoot(target), reset_curve.remaining * way)
     room = np.maximum(half_width - settings.aim_spreads * model.base_spread(polarity, cells), 0.0)
@@ -116,9 +113,9 @@ def _aim(
     gate = gate_curve.volts(base)
     gate_step_volts = min(settings.gate_step_volts, 0.125 * half_width / gate_curve.siemens_per_volt)
     if gate_step_volts > 0:
-        gate = np.round(gate / gate_step_volts) * gate_step_volts
-    gate = np.clip(gate, gate_curve.threshold_volts, MAX_GATE_VOLTS)
-    amplitude = np.clip(reset_curve.volts(base), reset_curve.start_volts, MAX_RESET_VOLTS)
+        gate = np.rint(gate / gate_step_volts) * gate_step_volts
+    gate = np.minimum(np.maximum(gate, gate_curve.threshold_volts), MAX_GATE_VOLTS)
+    amplitude = np.minimum(np.maximum(reset_curve.volts(base), reset_curve.start_volts), MAX_RESET_VOLTS)
     amplitude[run.hrs[index]] = MAX_RESET_VOLTS
     base = np.where(is_set, gate_curve.base(gate), reset_curve.base(amplitude))
     overshoot = np.where(is_set, gate_curve.overshoot(base), reset_curve.remaining * np.maximum(now - base, 0.0))

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from hwloop.array.program.grouping import row_pulses
+from hwloop.array.program.grouping import count_row_pulses
 from hwloop.array.program.port import ProgrammingPort
 from hwloop.drivers.cells import CellPulses, Polarity
 from hwloop.errors import LimitError, UnformedError, UsageError
@@ -20,6 +20,8 @@ MAX_GATE_VOLTS = 3.0
 MAX_TARGET_SIEMENS = 230e-6     # the gate limit reaches 235 µS
 PRISTINE_SIEMENS = 0.1e-6       # formed cells lie above, even fully RESET
 _UNFORMED_MINIMUM_CELLS = 8     # fewer silent cells may just be stuck
+# Plain numbers: an array compares with them several times as fast as with a member of an enumeration.
+SET, RESET = int(Polarity.SET), int(Polarity.RESET)
 
 
 class Outcome(IntEnum):
@@ -32,6 +34,9 @@ class Outcome(IntEnum):
     STUCK_HIGH = 3
     SATURATED = 4
     UNFORMED = 5
+
+
+_OPEN = int(Outcome.OPEN)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class WriteVerify:
     @property
     def open(self) -> np.ndarray:
         """Indices of the cells that are not finished, (n_open,)."""
-        return np.flatnonzero(self.outcome == Outcome.OPEN)
+        return np.flatnonzero(self.outcome == _OPEN)
 
     def step(self, index: np.ndarray, polarity, amplitude_volts, gate_volts) -> None:
         """Pulse the cells of `index` (n,) once each (other arguments (n,) or scalars) and verify all open cells.
@@ -134,18 +139,20 @@ class WriteVerify:
         """
         pulses = CellPulses(
             self.cells[index], *(
-                np.broadcast_to(np.asarray(values), index.shape)
+                np.asarray(values) if np.ndim(values) else np.full(index.shape, values)
                 for values in (np.asarray(polarity, np.int64), amplitude_volts, gate_volts, PULSE_SECONDS)
             )
         )
         self.pulses[index] += 1
-        self._set_pulses[index] += pulses.polarity == Polarity.SET
-        self._row_pulses += row_pulses(pulses, self._port.columns).count
+        self._set_pulses[index] += pulses.polarity == SET
+        self._row_pulses += count_row_pulses(pulses, self._port.columns)
         self.steps += 1
         self._exchange(pulses if index.size else None, self.open, self.low_siemens, self.high_siemens)
 
     def give_up(self, index: np.ndarray, outcome: Outcome) -> None:
         """End the cells of `index` (n,): saturated and pristine ones by their own name, the others as `outcome`."""
+        if not index.size:
+            return
         self.outcome[index] = outcome
         if outcome == Outcome.NO_RESPONSE:
             self.outcome[index[self.saturated[index]]] = Outcome.STUCK_HIGH
@@ -166,7 +173,10 @@ class WriteVerify:
 
     def raise_if_unformed(self) -> None:
         """Raise UnformedError where most cells (at least eight) are pristine and have ignored two SET pulses."""
-        silent = (self.conductance_siemens < PRISTINE_SIEMENS) & (self._set_pulses >= 2) & ~self.moved
+        silent = self.conductance_siemens < PRISTINE_SIEMENS
+        if not silent.any():
+            return
+        silent &= (self._set_pulses >= 2) & ~self.moved
         count, n = int(np.count_nonzero(silent)), self.cells.size
         if count >= _UNFORMED_MINIMUM_CELLS and 2 * count > n:
             raise UnformedError(
@@ -193,14 +203,15 @@ class WriteVerify:
         self.conductance_siemens[index] = value
         self.saturated[index] = reads.saturated
         good = reads.steady & ~reads.saturated & (value >= low[index]) & (value <= high[index])
-        self.outcome[index[good]] = Outcome.ACCEPTED
-        self._row_reads += np.unique(cells // self._port.columns).size
+        self.outcome[index[good]] = int(Outcome.ACCEPTED)
+        self._row_reads += np.count_nonzero(np.bincount(cells // self._port.columns))
 
 
 def _check_targets(cells: np.ndarray, target_siemens: np.ndarray) -> None:
     if cells.ndim != 1 or cells.shape != target_siemens.shape:
         raise UsageError(f"{cells.shape} cells for {target_siemens.shape} targets: give one target a cell")
-    if np.unique(cells).size != cells.size:
+    ascending = np.sort(cells)
+    if (ascending[1:] == ascending[:-1]).any():
         raise UsageError("a cell occurs twice among the cells to be programmed; name each cell once")
     bad = ~((target_siemens >= 0) & (target_siemens <= MAX_TARGET_SIEMENS))
     if bad.any():

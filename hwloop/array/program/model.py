@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from scipy.special import erfc
 
 from hwloop.drivers.cells import Polarity
 
+SET, RESET = int(Polarity.SET), int(Polarity.RESET)
 _TELLING = 8            # times its scatter: a SET over a shorter way says nothing about slowness
 _SLOW_SHARE = 0.5      # a SET that covers less of its way than this marks a slow cell,
 _NORMAL_SHARE = 0.8     # one that covers more than this a normal one
@@ -33,43 +35,67 @@ class CellModel:
 
     def learn(
         self, polarity: np.ndarray, cells: np.ndarray, base: np.ndarray, overshoot: np.ndarray, before: np.ndarray,
-        after: np.ndarray, noise: np.ndarray,
+        after: np.ndarray, noise: np.ndarray, telling: np.ndarray,
     ) -> None:
-        """Take in one pulse a cell, all (n,) siemens: nominal base, mean overshoot, readings and their noise.
+        """Take in one pulse a cell, all (n,) siemens: nominal base, mean overshoot, readings and their noise; but for
+        those that are not `telling` (n,) bool.
 
         The landing is base + offset + an exponential overshoot, so it bounds the offset from above.
         """
-        self._learn_response(polarity, cells, base + overshoot - before, after - before, overshoot + noise)
-        offset, variance = self.offset_siemens[polarity, cells], self.variance[polarity, cells]
-        prior = self._prior[polarity]
-        known = self.response[cells] == 1.0         # a slow cell stops short of where it would land
-        still = np.abs(after - before) < 2 * noise
-        observed = after - base
-        surprise = observed - overshoot - offset
-        spread = np.square(overshoot) + np.square(noise)
-        # No exponential lands far below its base, so the curve is off here; far above may be chance, once.
-        variance = np.where(known & (surprise < 0), np.maximum(variance, np.square(surprise) - spread), variance)
-        likely = np.square(surprise) < 16 * (variance + spread)
-        gain = variance / (variance + spread)
-        landed = np.minimum(offset + gain * surprise, observed + noise)
-        reset_still = still & (polarity == Polarity.RESET)
-        learned = np.where(reset_still, _offset_of_still(offset, np.sqrt(variance), observed), landed)
-        informative = reset_still | (known & likely)
-        self.offset_siemens[polarity, cells] = np.where(informative, learned, offset)
-        better = np.maximum((1 - gain) * variance, _VARIANCE_FLOOR * prior)
-        doubted = variance + _DOUBT * prior
-        self.variance[polarity, cells] = np.where(still | ~likely, doubted, np.where(informative, better, variance))
+        deviation = _learn(
+            polarity, cells, base, overshoot, before, after, noise, telling, self.offset_siemens, self.variance,
+            self._prior, self.response,
+        )
+        still = np.flatnonzero(deviation)
+        if still.size:
+            offset = self.offset_siemens[RESET, cells[still]]
+            learned = _offset_of_still(offset, deviation[still], after[still] - base[still])
+            self.offset_siemens[RESET, cells[still]] = learned
 
-    def _learn_response(self, polarity, cells, nominal_way, travelled, scatter) -> None:
-        is_set, response = polarity == Polarity.SET, self.response[cells]
-        way = nominal_way + self.offset_siemens[polarity, cells]
-        share = travelled / np.where(way == 0, 1.0, way)
-        slow = is_set & (way > _TELLING * scatter) & (share > 0.1) & (share < _SLOW_SHARE)
-        self.response[cells[slow]] = np.where(response < 1.0, 0.5 * (response + share), share)[slow]
-        newly = cells[slow & (response == 1.0)]     # what it taught so far was taken for a normal cell's
-        self.offset_siemens[:, newly], self.variance[:, newly] = 0.0, self._prior[:, None]
-        normal = is_set & (nominal_way > _TELLING * scatter) & (travelled > _NORMAL_SHARE * nominal_way)
-        self.response[cells[normal]] = 1.0
+
+@njit(
+    "f8[::1](i8[::1], i8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], b1[::1],"
+    " f8[:, ::1], f8[:, ::1], f8[::1], f8[::1])", error_model="numpy", cache=True,
+)
+def _learn(polarity, cells, base, overshoot, before, after, noise, telling, offsets, variances, priors, responses):
+    """Learn in place, pulse by pulse. Returns the deviation of what was known where a RESET did nothing, else 0: what
+    that says about the offset is left to the caller."""
+    deviation = np.zeros(len(cells))
+    for i in np.flatnonzero(telling):
+        which, cell = polarity[i], cells[i]
+        is_set, prior = which == SET, priors[which]
+        nominal_way, travelled = base[i] + overshoot[i] - before[i], after[i] - before[i]
+        way, scatter = nominal_way + offsets[which, cell], overshoot[i] + noise[i]
+        share, response = travelled / (1.0 if way == 0 else way), responses[cell]
+        if is_set and way > _TELLING * scatter and 0.1 < share < _SLOW_SHARE:
+            responses[cell] = 0.5 * (response + share) if response < 1.0 else share
+            if response == 1.0:     # what it taught so far was taken for a normal cell's
+                for other in range(2):
+                    offsets[other, cell], variances[other, cell] = 0.0, priors[other]
+        if is_set and nominal_way > _TELLING * scatter and travelled > _NORMAL_SHARE * nominal_way:
+            responses[cell] = 1.0
+        offset, variance = offsets[which, cell], variances[which, cell]
+        is_known = responses[cell] == 1.0       # a slow cell stops short of where it would land
+        is_still = abs(travelled) < 2 * noise[i]
+        observed = after[i] - base[i]
+        surprise = observed - overshoot[i] - offset
+        spread = overshoot[i] * overshoot[i] + noise[i] * noise[i]
+        if is_known and surprise < 0:
+            # No exponential lands far below its base, so the curve is off here; far above may be chance, once.
+            variance = max(variance, surprise * surprise - spread)
+        is_likely = surprise * surprise < 16 * (variance + spread)
+        gain = variance / (variance + spread)
+        is_reset_still = is_still and not is_set
+        if is_reset_still:
+            deviation[i] = np.sqrt(variance)
+        elif is_known and is_likely:
+            offsets[which, cell] = min(offset + gain * surprise, observed + noise[i])
+        if is_still or not is_likely:
+            variance += _DOUBT * prior
+        elif is_known:
+            variance = max((1 - gain) * variance, _VARIANCE_FLOOR * prior)
+        variances[which, cell] = variance
+    return deviation
 
 
 def _offset_of_still(offset: np.ndarray, deviation: np.ndarray, observed: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwloop.drivers.board.packing import BYTES_A_WORD, SortedCells, pack_cells, sort_pulses
+from hwloop.drivers.board.packing import BYTES_A_WORD, SortedCells, pack_cells, sort_pulses, sorting_order
 from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.cells import CellPulses, CellReads, Polarity
 from hwloop.errors import BoardError, UsageError
@@ -46,13 +46,13 @@ def pack_pulses(scales: Scales, pulses: CellPulses) -> PackedPulses:
     gate, width_ticks = scales.gate_codes(pulses.gate_volts), scales.width_ticks(pulses.width_seconds)
     scales.check_pulse_energy(amplitude, width_ticks)
     array, index = _in_array(cells, describe)
-    kind = (width_ticks * 2 + array) * 4 + polarity
-    listed, first = sort_pulses(kind, index, amplitude, gate, describe.columns)
-    of_section = np.stack([values[first] for values in (array, polarity, width_ticks, amplitude, gate)])
+    listed, first = sort_pulses(width_ticks, array, polarity, index, amplitude, gate, describe.columns)
+    alike = (array[first], polarity[first], listed.target, width_ticks[first], amplitude[first], gate[first])
+    of_sections = list(zip(*(values.tolist() for values in alike), strict=True))
 
     def header(section: int, layout: int, words: int) -> bytes:
-        on_array, own_polarity, *rest = of_section[:, section].tolist()
-        return wire.PulseSection(on_array, own_polarity, layout, int(listed.target[section]), *rest, words).pack()
+        on_array, own_polarity, *rest = of_sections[section]
+        return wire.PulseSection(on_array, own_polarity, layout, *rest, words).pack()
 
     packed = pack_cells(listed, describe.columns, describe.max_frame_bytes, header)
     ticks = int(packed.rows @ (width_ticks[first] + _MOST_PULSE_TICKS + wire.TICKS_PULSE_RECOVERY))
@@ -66,12 +66,12 @@ def pack_reads(
     describe = scales.describe
     scales.check_samples(averages, sub_averages)
     cells = _checked_cells(cells, describe)
-    order = np.argsort(cells)
-    array, index = _in_array(cells[order], describe)
+    array, index = _in_array(cells, describe)
+    order = sorting_order(array, index)
     counts = np.bincount(array, minlength=2)
     which = np.flatnonzero(counts)
     listed = SortedCells(
-        index, np.zeros_like(index), np.append(0, np.cumsum(counts[which])), np.full(len(which), Target.COMMON)
+        index[order], np.zeros_like(index), np.append(0, np.cumsum(counts[which])), np.full(len(which), Target.COMMON)
     )
     spread_code = scales.spread_code(spread_siemens, tia_range)
     prefix = wire.ReadRequest(int(tia_range), sub_averages, averages, spread_code).pack()

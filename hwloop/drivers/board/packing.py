@@ -14,7 +14,7 @@ from numba import njit
 
 from hwloop.drivers.board.ragged import Ragged
 from hwloop.link.frames import OVERHEAD_BYTES
-from hwloop.link.protocol import Layout, Target
+from hwloop.link.protocol import Layout, Polarity, Target
 
 BYTES_A_WORD = 2
 # A READ reply carries a code and a steady bit a cell, and at most this much besides.
@@ -75,15 +75,23 @@ def pack_cells(
     return PackedCells([bytes(frame) for frame in frames], cells, len(words), rows)
 
 
-def sort_pulses(
-    kind: np.ndarray, index: np.ndarray, amplitude: np.ndarray, gate: np.ndarray, columns: int
-) -> tuple[SortedCells, np.ndarray]:
-    """Pulses (n,) of `kind` in the sections of PULSE frames, and which pulse each section begins with.
+def sorting_order(*keys: np.ndarray) -> np.ndarray:
+    """The order (n,) by keys (n,) of 16 bits, the first one counts most. Such keys sort in the time of a few passes."""
+    return np.lexsort([key.astype(np.uint16) for key in reversed(keys)])
 
-    A section is of one kind and has one amplitude, or one gate, for all of its cells.
+
+def sort_pulses(
+    width: np.ndarray, array: np.ndarray, polarity: np.ndarray, index: np.ndarray, amplitude: np.ndarray,
+    gate: np.ndarray, columns: int,
+) -> tuple[SortedCells, np.ndarray]:
+    """Pulses (n,) in the sections of PULSE frames, and which pulse each section begins with.
+
+    A section is of one width, array and polarity, and has one amplitude, or one gate, for all of its cells.
     """
-    by_kind = np.argsort(kind << 16 | index)
-    order, code, starts, target = _sort(kind[by_kind], index[by_kind] // columns, amplitude[by_kind], gate[by_kind])
+    lines = array * len(Polarity) + polarity
+    by_kind = sorting_order(width, lines, index)
+    kind = (width << 16 | lines)[by_kind]
+    order, code, starts, target = _sort(kind, index[by_kind] // columns, amplitude[by_kind], gate[by_kind])
     order = by_kind[order]
     return SortedCells(index[order], code, starts, target), order[starts[:-1]]
 

@@ -172,7 +172,7 @@ class _Banks:
         )
         _check_ascending("row", banks.rows, scales.describe.rows)
         _check_ascending("column", banks.columns, scales.describe.columns)
-        for asked in np.unique(averages).tolist():
+        for asked in {group.averages for group in groups}:
             scales.check_samples(asked)
         return banks
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwloop.array.program.grouping import row_pulses
+from hwloop.array.program.grouping import count_row_pulses, row_pulses
 from hwloop.drivers.cells import CellPulses, Polarity
 
 COLUMNS = 4
@@ -51,3 +51,12 @@ def test_every_pulse_is_given_once_and_a_cells_pulses_keep_their_order(listed):
         assert np.unique(given_pulses.cells[members]).size == members.size
         assert np.unique(given_pulses.cells[members] // COLUMNS).size == 1
         assert np.unique(given_pulses.gate_volts[members]).size == np.unique(given_pulses.polarity[members]).size == 1
+
+
+@given(st.dictionaries(st.integers(0, 31), st.tuples(st.sampled_from([0, 1]), st.sampled_from([1.0, 1.5, 2.0]))))
+def test_counting_row_pulses_gives_as_many_as_forming_them(listed):
+    polarity, gate_volts = zip(*listed.values(), strict=True) if listed else ((), ())
+    given_pulses = pulses(
+        np.array(list(listed), np.int64), np.array(polarity, np.int64), gate_volts=np.array(gate_volts, float)
+    )
+    assert count_row_pulses(given_pulses, COLUMNS) == row_pulses(given_pulses, COLUMNS).count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -113,6 +114,30 @@ def _route(random: np.random.Generator) -> Request:
 
 
 _MAKERS = (_pulse, _pulse, _read, _solve, _mvm, _compensate, _wait, _route)
+
+
+def as_killed(host: Host, folder: Path, **config) -> Host:
+    """The board that comes up from the files as they are now, as if the one of `host` had just been killed."""
+    folder.mkdir(exist_ok=True)
+    path = host.board.bench.config.state
+    for suffix in ("", ".log"):
+        if os.path.exists(path + suffix):
+            shutil.copy(path + suffix, folder / ("chip" + suffix))
+    again = Host(state=str(folder / "chip"), **config)
+    again.sequence, again.tag = host.sequence, host.tag
+    return again
+
+
+def log_of(path: Path) -> bytes:
+    """The log of the state at `path`."""
+    return path.with_name(path.name + ".log").read_bytes()
+
+
+def done_some(host: Host, count: int = 40, seed: int = 0) -> Host:
+    """The host, after random commands that succeeded."""
+    for kind, payload in random_requests(np.random.default_rng(seed), count):
+        host.done(kind, payload)
+    return host
 
 
 @dataclass(frozen=True)
