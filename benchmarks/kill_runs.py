@@ -4,7 +4,8 @@ board's own count of pulses of every cell.
     python benchmarks/kill_runs.py image-crop ratings-small --kills 95 --seed 0
     python benchmarks/kill_runs.py image --kills 10
 
-Every other kill takes the board's process too. Exit code 1 where one run does not end as it should.
+In turn the controller is killed, the controller and its board's process, and the board's process alone. Exit code 1
+where one run does not end as it should.
 """
 
 from __future__ import annotations
@@ -58,11 +59,10 @@ def campaign(job: str, kills: int, chance: random.Random, folder: Path) -> int:
     print(f"{job}: {reference.factors_sha256[:12]}, {reference.pulses.sum():,} pulses, {reference.seconds:.1f} s")
     failures = 0
     for number in range(1, kills + 1):
-        with_board = number % 2 == 0
-        trouble = kill_and_resume(arguments, folder / f"kill-{number}", chance, with_board, reference)
+        victims = VICTIMS[number % len(VICTIMS)]
+        trouble = kill_and_resume(arguments, folder / f"kill-{number}", chance, victims, reference)
         failures += trouble is not None
-        print(f"{job} {number}/{kills} {'controller and board' if with_board else 'controller'}: {trouble or 'same'}",
-              flush=True)
+        print(f"{job} {number}/{kills}, {victims} killed: {trouble or 'same'}", flush=True)
     print(f"{job}: {kills - failures} of {kills} as the run that nobody killed", flush=True)
     return failures
 
@@ -79,7 +79,7 @@ def uninterrupted(arguments: list[str], folder: Path) -> Reference:
 
 
 def kill_and_resume(
-    arguments: list[str], folder: Path, chance: random.Random, with_board: bool, reference: Reference
+    arguments: list[str], folder: Path, chance: random.Random, victims: str, reference: Reference
 ) -> str | None:
     """Kill one run after a random time, and once more while it is being resumed, one time in four; what was wrong with
     its end, None where nothing was."""
@@ -90,11 +90,11 @@ def kill_and_resume(
     if "journal " not in first_line:
         return f"began with {first_line!r}"
     journal = folder / first_line.split("journal ")[1].strip()
-    kill_after(process, chance.uniform(0.0, reference.seconds), with_board)
+    kill_after(process, chance, reference.seconds, victims)
     if chance.random() < 0.25:
         again = start(["logs", "resume", str(journal), "--json"], folder)
         again.stderr.readline()
-        kill_after(again, chance.uniform(0.0, reference.seconds), with_board)
+        kill_after(again, chance, reference.seconds, victims)
     if journal.with_suffix(".h5").exists():
         return same_pulses(state, reference)    # it was killed after its end
     resumed = start(["logs", "resume", str(journal), "--json"], folder)
@@ -126,20 +126,23 @@ def start(arguments: list[str], folder: Path) -> subprocess.Popen:
     )
 
 
-def kill_after(process: subprocess.Popen, seconds: float, with_board: bool) -> None:
-    """SIGKILL after so many seconds, where it still runs then; `with_board` its children too."""
+def kill_after(process: subprocess.Popen, chance: random.Random, most_seconds: float, victims: str) -> None:
+    """SIGKILL after a random time, where it still runs then, and wait until it has ended."""
     try:
-        process.wait(seconds)
+        process.wait(chance.uniform(0.0, most_seconds))
         return
     except subprocess.TimeoutExpired:
         pass
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split() if with_board else []
-    for victim in [process.pid, *map(int, children)]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    chosen = [process.pid] if victims != "board" else []
+    chosen += map(int, children) if victims != "controller" else []
+    chance.shuffle(chosen)
+    for victim in chosen:
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             pass
-    process.wait()
+    process.communicate()
 
 
 def image_crop(folder: Path) -> list[str]:
@@ -165,6 +168,7 @@ def ratings_small(folder: Path) -> list[str]:
     return ["factorize", "ratings", str(path), "--fold", "1", "--rank", "4", "--iterations", "3", "--json"]
 
 
+VICTIMS = ("controller", "controller and board", "board")
 JOBS = {
     "image": lambda folder: ["factorize", "image", "--json"], "image-crop": image_crop, "ratings-small": ratings_small,
 }
