@@ -61,10 +61,10 @@ class SimulatedBoard:
         return reply
 
     def check_dead_man(self, now_seconds: float) -> None:
-        """Ground every line when the host has been silent for too long."""
-        if self._heard_seconds is None:
-            self._heard_seconds = now_seconds
-        if self.armed and now_seconds - self._heard_seconds > DEAD_MAN_SECONDS:
+        """Ground every line when the host has been silent for too long. A board that goes on from where it was left
+        stands still until its host speaks again."""
+        silent_since_seconds = now_seconds if self._heard_seconds is None else self._heard_seconds
+        if self.armed and now_seconds - silent_since_seconds > DEAD_MAN_SECONDS:
             self.ground(SafeReason.DEAD_MAN)
             self._keep_session()
 

@@ -5,6 +5,7 @@ import pytest
 
 from hwloop.link import protocol as wire
 from hwloop.link.link import Link
+from hwloop.link.frames import Frame
 from hwloop.link.protocol import Command, SafeReason, Status
 from hwloop.mock.bench_config import BenchConfig
 from tests.unit.mock.killing import ForkedBoard, as_killed, done_some, log_of, random_requests
@@ -77,10 +78,13 @@ def test_what_the_host_has_grounded_stays_grounded(tmp_path, kind):
     assert snapshot(again.board) == snapshot(host.board)
 
 
-def test_the_dead_man_counts_from_the_restart_and_what_it_grounds_stays_so(tmp_path):
+def test_the_dead_man_counts_from_the_hosts_first_word_and_what_it_grounds_stays_so(tmp_path):
     host = done_some(opened(state=str(tmp_path / "chip")))
     again = as_killed(host, tmp_path / "copy", continues=True)
-    again.board.check_dead_man(1e6)
+    again.board.check_dead_man(1e6 - 3600)
+    again.board.check_dead_man(1e6 - 1)
+    assert again.board.armed
+    again.board.handle(Frame(Command.HEARTBEAT, 0, host.session, 0, b""), 1e6)
     again.board.check_dead_man(1e6 + 1.9)
     assert again.board.armed
     again.board.check_dead_man(1e6 + 2.1)
