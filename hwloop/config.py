@@ -28,6 +28,7 @@ from hwloop.tables import (
     quantity,
     read_toml,
     record_from,
+    record_with,
     refuse_unknown,
     switch,
     table_of,
@@ -132,7 +133,8 @@ class SolverConfig:
 
     `averages` is two samples at least, so that the board can see an output move. `output_fraction` is the largest
     output aimed at, as a fraction of w_max. `shadow_limit` is the relative deviation from exact NNLS from which
-    `shadow` acts.
+    `shadow` acts. Solutions are taken from `output_gain` times an output as read, plus `output_offset`, where the board's
+    own scales are known to be off; the offset auto-zero goes by outputs as read, which it makes zero without inputs.
     """
 
     method: str = plug_in("ginv", SOLVERS, "ginv")
@@ -143,6 +145,8 @@ class SolverConfig:
     repeats: int = integer(6, 0, 100)
     shadow: str = choice("off", "off", "warn", "refine", "fallback", "stop")
     shadow_limit: float = number(0.2, 0.0, 1e6)
+    output_gain: float = number(1.0, 0.5, 2.0)
+    output_offset_volts: float = quantity("volts", 0.0, -0.1, 0.1)
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,16 @@ def load_rig(
     config = RigConfig(name=rig, **records)
     _refuse_contradictions(config)
     return config
+
+
+def change_rig(rig: RigConfig, tables: Mapping[str, Mapping[str, object]], where: str) -> RigConfig:
+    """`rig` with other values, {table: {key: value}}, which stand at `where`. Raises UsageError as `load_rig`."""
+    changed = {
+        table: record_with(getattr(rig, table), Source(f"{where} [{table}]", values)) for table, values in tables.items()
+    }
+    found = dataclasses.replace(rig, **changed)
+    _refuse_contradictions(found)
+    return found
 
 
 def rig_path(rig: str) -> Path:

@@ -22,15 +22,25 @@ from hwloop.tables import (
     table_of,
 )
 
+# Fewest and most bits that factors are rounded to; a 17th would be below what any figure shows.
+FACTOR_BITS = (1, 16)
+
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """Options of `factorize image`. `path` None is the default photograph; sizes are in pixels."""
+    """Options of `factorize image`. `path` None is the default photograph; sizes are in pixels.
+
+    `metric` is the figure that is taken after every iteration. Figures are taken against the photograph, or against the
+    picture `reference`, of factors as they are, or rounded to `factor_bits` (see hwloop.apps.rounding).
+    """
 
     path: Path | None = file_path(None)
     patch: int = integer(8, 1, 4096)
     rank: int = integer(2, 1)
     iterations: int = integer(6, 1, 100_000)
+    metric: str = choice("psnr", "psnr", "ssim", "rmse", "mae")
+    reference: Path | None = file_path(None)
+    factor_bits: int | None = integer(None, *FACTOR_BITS)
     compressed: Path | None = file_path(None)
     run_file: Path | None = file_path(None)
     pictures: Path | None = file_path(None)
@@ -38,13 +48,21 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class RatingsOptions:
-    """Options of `factorize ratings`. `ridge` is λ a rating; None: chosen, on training data only."""
+    """Options of `factorize ratings`. `ridge` is λ a rating; None: chosen, on training data only.
+
+    Predictions are clipped to `clip_low` … `clip_high` (None: lowest and highest rating of the data), but not where the
+    ridge is chosen. `metric` is the figure that is taken after every iteration and told first; `factor_bits` as for images.
+    """
 
     path: Path | None = file_path(None)
     fold: str = choice("all", "all", "1", "2", "3", "4", "5")
     rank: int = integer(8, 1)
     iterations: int = integer(10, 1, 100_000)
     ridge: float | None = number(None, 0.0)
+    clip_low: float | None = number(None)
+    clip_high: float | None = number(None)
+    metric: str = choice("rmse", "rmse", "mae")
+    factor_bits: int | None = integer(None, *FACTOR_BITS)
     run_file: Path | None = file_path(None)
     pictures: Path | None = file_path(None)
 
@@ -53,7 +71,8 @@ class RatingsOptions:
 class MatrixOptions:
     """Options of `factorize matrix`. `tolerance` is the relative change that ends the iterations; 0: run them all.
 
-    `missing`: what a sparse file does not store is unknown, not zero.
+    `missing`: what a sparse file does not store is unknown, not zero. With `factor_bits` the residual at the end is that
+    of factors rounded to so many bits.
     """
 
     path: Path | None = file_path(None)
@@ -64,6 +83,7 @@ class MatrixOptions:
     ridge: float = number(0.0, 0.0)
     l1: float = number(0.0, 0.0)
     missing: bool = switch(False)
+    factor_bits: int | None = integer(None, *FACTOR_BITS)
     factors: Path | None = file_path(None)
     run_file: Path | None = file_path(None)
     pictures: Path | None = file_path(None)

@@ -44,12 +44,13 @@ def quantity(dimension: str, default: float, low: float = float("-inf"), high: f
 
 
 def number(default: float | None, low: float = float("-inf"), high: float = float("inf")) -> Any:
-    """A field read from a plain number without a unit, such as a fraction."""
-    return _field(default, _numeric(float, (int, float), "a number", low, high))
+    """A field read from a plain number without a unit, such as a fraction; where the default is None, "none" is too."""
+    return _field(default, _numeric(float, (int, float), "a number", low, high, default is None))
 
 
 def integer(default: int | None, low: float = float("-inf"), high: float = float("inf")) -> Any:
-    return _field(default, _numeric(int, (int,), "a whole number", low, high))
+    """A field read from a whole number; where the default is None, "none" is allowed as well."""
+    return _field(default, _numeric(int, (int,), "a whole number", low, high, default is None))
 
 
 def choice(default: str | None, *allowed: str) -> Any:
@@ -148,6 +149,15 @@ def record_from(record_class: type[Record], sources: Iterable[Source]) -> Record
     return record_class(**found)
 
 
+def record_with(record: Record, source: Source) -> Record:
+    """`record` with the values of `source`, checked in the same way."""
+    keys, found = keys_of(type(record)), {}
+    refuse_unknown(source.name, source.values, keys)
+    for key, value in source.values.items():
+        found[keys[key].name] = keys[key].metadata["check"](value, f"{source.name}: {key}")
+    return dataclasses.replace(record, **found)
+
+
 def refuse_unknown(where: str, names: Iterable[str], allowed: Iterable[str]) -> None:
     """Raises UsageError on the first of `names` that is not in `allowed`, with the nearest that is."""
     allowed = tuple(allowed)
@@ -183,15 +193,20 @@ def _field(default: object, check: Check, unit: str = "") -> Any:
     return dataclasses.field(default=default, metadata={"check": check, "key": key_of})
 
 
-def _numeric(kind: type, accepted: tuple[type, ...], expected: str, low: float, high: float) -> Check:
+def _numeric(
+    kind: type, accepted: tuple[type, ...], expected: str, low: float, high: float, or_none: bool
+) -> Check:
     def check(value: object, where: str) -> Any:
+        if or_none and value == "none":
+            return None
         try:
             # The environment and the command line only have strings.
             found = kind(value) if isinstance(value, (str, *accepted)) and not isinstance(value, bool) else None
         except ValueError:
             found = None
         if found is None or not (low <= found <= high and math.isfinite(found)):
-            raise UsageError(f"{where} is {value!r}: expected {expected}{_bounds(low, high)}")
+            more = ", or none" if or_none else ""
+            raise UsageError(f"{where} is {value!r}: expected {expected}{_bounds(low, high)}{more}")
         return found
 
     return check

@@ -102,21 +102,21 @@ class Circuit:
         return banks
 
     def solve_clean(
-        self, solves: Solves, groups: Callable[[Solves], list[SolveGroup]], output_volts: np.ndarray
+        self, solves: Solves, group: Callable[[Solves], SolveGroup], output_volts: np.ndarray
     ) -> None:
         """Put the outputs of `solves`, as they would be at inputs that were not made smaller, into `output_volts`
         (problems, k).
 
         Flagged solves are repeated, and only those. Raises GoalNotReachedError where that does not help.
         """
-        if flagged := self.solve_what_settles(solves, groups, output_volts):
+        if flagged := self.solve_what_settles(solves, group, output_volts):
             raise GoalNotReachedError(
                 f"{flagged} regressions still saturate or do not settle after {self.settings.repeats} repeats; the "
                 "programmed matrix is too close to rank-deficient: add ridge, or lower the rank"
             )
 
     def solve_what_settles(
-        self, solves: Solves, groups: Callable[[Solves], list[SolveGroup]], output_volts: np.ndarray
+        self, solves: Solves, group: Callable[[Solves], SolveGroup], output_volts: np.ndarray
     ) -> int:
         """As `solve_clean`; what stays flagged is left as it is. Returns how many solves that are.
 
@@ -125,16 +125,12 @@ class Circuit:
         for _ in range(self.settings.repeats + 1):
             if not len(solves.problem):
                 break
-            answers = self.board.solve(groups(solves))
-            volts, saturated, unsettled = (
-                np.concatenate([getattr(answer, name) for answer in answers])
-                for name in ("output_volts", "saturated", "unsettled")
-            )
-            clean = ~(saturated | unsettled)
-            output_volts[solves.problem[clean]] = volts[clean] / solves.shrink[clean, None]
-            self.totals.repeated_saturated += int(np.count_nonzero(saturated))
-            self.totals.repeated_unsettled += int(np.count_nonzero(unsettled & ~saturated))
-            solves = solves.again(saturated, unsettled)
+            (answer,) = self.board.solve([group(solves)], self.settings.calibration)
+            clean = ~(answer.saturated | answer.unsettled)
+            output_volts[solves.problem[clean]] = answer.output_volts[clean] / solves.shrink[clean, None]
+            self.totals.repeated_saturated += int(np.count_nonzero(answer.saturated))
+            self.totals.repeated_unsettled += int(np.count_nonzero(answer.unsettled & ~answer.saturated))
+            solves = solves.again(answer.saturated, answer.unsettled)
         return len(solves.problem)
 
 

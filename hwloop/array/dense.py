@@ -14,7 +14,7 @@ from hwloop.array.loading import load_banks
 from hwloop.array.placement import Banks
 from hwloop.array.planning import plan_matrices
 from hwloop.array.ranging import fit_ridge, input_gain, largest_coefficients
-from hwloop.array.refine import Blocks, bias_corrections, refine
+from hwloop.array.refine import bias_corrections, refine
 from hwloop.array.rounds import solve_in_rounds
 from hwloop.drivers.board import SolveGroup
 
@@ -66,18 +66,18 @@ class LoadedMatrices:
         inputs = -beta[:, :, None] * np.take_along_axis(targets.transpose(0, 2, 1), self._order[:, None, :], axis=2)
         inputs = inputs.reshape(n * r, m)
 
-        def groups(solves: Solves) -> list[SolveGroup]:
+        def group(solves: Solves) -> SolveGroup:
             matrix, shrink = solves.problem[solves.first] // r, solves.shrink[solves.first]
-            return [SolveGroup(
+            return SolveGroup(
                 self._rows[matrix], self.load.banks.columns[matrix], inputs[solves.problem] * solves.shrink[:, None],
                 solves.wait_seconds[solves.first], circuit.settings.averages, circuit.settings.constraint,
                 self.plan.feedback_siemens[matrix], self._offset_bias[matrix] + shrink[:, None] * l1_bias[matrix],
                 solves.counts, self.plan.active[matrix], omit_zero=True,
-            )]
+            )
 
         problem = np.flatnonzero((beta > 0.0) & self.plan.active.any(axis=1)[:, None])
         volts = np.zeros((n * r, k))
-        circuit.solve_clean(Solves.of(problem, problem // r, self.plan.wait_seconds[problem // r]), groups, volts)
+        circuit.solve_clean(Solves.of(problem, problem // r, self.plan.wait_seconds[problem // r]), group, volts)
         volts = volts.reshape(n, r, k)
         full_gain = circuit.maximum_siemens / circuit.board.scales.input_siemens
         gain = np.divide(full_gain, beta, out=np.zeros_like(beta), where=beta > 0.0)
@@ -112,13 +112,11 @@ class LoadedMatrices:
             residual = flat_targets[which] - np.einsum("pmk,pk->pm", own, solution)
             return np.einsum("pmk,pm->pk", own, residual) - self.ridge * solution - self.l1
 
-        def rows_of(problems: np.ndarray) -> Blocks:
-            return [(slice(None), self._rows[matrix[problems]])]
-
         norms = np.linalg.norm(self.design, axis=1)
         corrections = bias_corrections(
-            self.circuit, self.load, self.load.banks.columns[matrix], rows_of, self._inverse_scale[matrix],
-            (norms**2 + self.ridge)[matrix], self.plan.of(matrix), self._offset_bias[matrix],
+            self.circuit, self.load, self.load.banks.columns[matrix], lambda problems: self._rows[matrix[problems]],
+            self._inverse_scale[matrix], (norms**2 + self.ridge)[matrix], self.plan.of(matrix),
+            self._offset_bias[matrix],
         )
         sizes = norms[matrix] * np.linalg.norm(flat_targets, axis=1)[:, None]
         refined, solves = refine(

@@ -15,7 +15,7 @@ from hwloop.array.observations import Observations
 from hwloop.array.placement import Banks, place_banks
 from hwloop.array.planning import Plan, plan_masked
 from hwloop.array.ranging import fit_ridge, input_gain, largest_coefficients
-from hwloop.array.refine import Blocks, bias_corrections, refine
+from hwloop.array.refine import bias_corrections, refine
 from hwloop.array.rounds import MOST_ATTEMPTS
 from hwloop.drivers.board import SolveGroup
 
@@ -99,24 +99,21 @@ class LoadedMasked:
         rows = self.load.banks.rows[0][seen.indices]
         inputs_volts = -np.repeat(beta, seen.observed) * seen.values
 
-        def groups(solves: Solves) -> list[SolveGroup]:
-            bias = offset_bias_amps[solves.problem]
-            bias = bias + (solves.shrink * beta[solves.problem])[:, None] * l1_bias_amps
-            return [
-                SolveGroup(
-                    rows[own], columns, inputs_volts[None, own] * shrink, wait_seconds, circuit.settings.averages,
-                    circuit.settings.constraint, plan.feedback_siemens[problem], bias_amps,
-                    active=plan.active[problem, None], omit_zero=True,
-                )
-                for problem, own, shrink, wait_seconds, bias_amps in zip(
-                    solves.problem.tolist(), map(seen.entries, solves.problem.tolist()), solves.shrink.tolist(),
-                    solves.wait_seconds.tolist(), bias, strict=True,
-                )
-            ]
+        def group(solves: Solves) -> SolveGroup:
+            problem, shrink = solves.problem, solves.shrink
+            own = [seen.entries(solve) for solve in problem.tolist()]
+            l1_share = (shrink * beta[problem])[:, None] * l1_bias_amps
+            return SolveGroup(
+                [rows[entries] for entries in own], np.broadcast_to(columns, (len(own), len(columns))),
+                [inputs_volts[entries] * factor for entries, factor in zip(own, shrink.tolist(), strict=True)],
+                solves.wait_seconds, circuit.settings.averages, circuit.settings.constraint,
+                plan.feedback_siemens[problem], offset_bias_amps[problem] + l1_share, solves.counts,
+                plan.active[problem], omit_zero=True,
+            )
 
         problem = np.flatnonzero((beta > 0.0) & plan.active.any(axis=1))
         output_volts = np.zeros(plan.active.shape)
-        circuit.solve_clean(Solves.of(problem, problem, plan.wait_seconds[problem]), groups, output_volts)
+        circuit.solve_clean(Solves.of(problem, problem, plan.wait_seconds[problem]), group, output_volts)
         return output_volts
 
     def _refined(
@@ -132,9 +129,8 @@ class LoadedMasked:
             residual = seen.values - np.einsum("ek,ek->e", own, every[regression])
             return seen.sum_entries(own * residual[:, None])[which] - seen.ridge[which, None] * solution - l1
 
-        def rows_of(problems: np.ndarray) -> Blocks:
-            entries = map(seen.entries, problems.tolist())
-            return [(slice(i, i + 1), rows[None, own]) for i, own in enumerate(entries)]
+        def rows_of(problems: np.ndarray) -> list[np.ndarray]:
+            return [rows[seen.entries(problem)] for problem in problems.tolist()]
 
         diagonal = seen.sum_rows(self.design**2) + seen.ridge[:, None]
         corrections = bias_corrections(

@@ -22,8 +22,8 @@ EXPECTED_OVER_DIAGONAL = 5.0    # a correction may be this many times g_j / |X_j
 
 Gradient = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Corrections = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-# Neighbouring problems that have equally many active rows, and these rows (b, m).
-Blocks = list[tuple[slice, np.ndarray]]
+# The active rows of problems (q,): (q, m), or each problem's own.
+RowsOf = Callable[[np.ndarray], np.ndarray | list[np.ndarray]]
 
 
 def refine(
@@ -66,8 +66,8 @@ def refine(
 
 
 def bias_corrections(
-    circuit: Circuit, load: Load, columns: np.ndarray, rows_of: Callable[[np.ndarray], Blocks],
-    inverse_scale: np.ndarray, diagonal: np.ndarray, plan: Plan, offset_bias_amps: np.ndarray,
+    circuit: Circuit, load: Load, columns: np.ndarray, rows_of: RowsOf, inverse_scale: np.ndarray,
+    diagonal: np.ndarray, plan: Plan, offset_bias_amps: np.ndarray,
 ) -> Corrections:
     """Corrections on loaded matrices: the gradient goes to the column nodes as bias, with dual supply.
 
@@ -88,22 +88,20 @@ def bias_corrections(
         kappa = np.minimum(by_output, by_bias)
         kappa[~np.isfinite(kappa)] = 0.0
 
-        def groups(solves: Solves) -> list[SolveGroup]:
+        def group(solves: Solves) -> SolveGroup:
             position, problem = solves.problem, which[solves.problem]
             amps = offset_bias_amps[problem] - (kappa[position] * solves.shrink)[:, None] * bias[position]
-            return [
-                SolveGroup(
-                    rows, columns[problem[block]], np.zeros(rows.shape), solves.wait_seconds[block],
-                    circuit.settings.averages, Constraint.NONE, plan.feedback_siemens[problem[block]], amps[block],
-                    solves.counts[block], free[position[block]],
-                )
-                for block, rows in rows_of(problem)
-            ]
+            rows = rows_of(problem)
+            no_input = [np.zeros(len(own)) for own in rows] if isinstance(rows, list) else np.zeros(rows.shape)
+            return SolveGroup(
+                rows, columns[problem], no_input, solves.wait_seconds, circuit.settings.averages, Constraint.NONE,
+                plan.feedback_siemens[problem], amps, solves.counts, free[position],
+            )
 
         position = np.flatnonzero(free.any(axis=1) & (kappa > 0.0))
         volts = np.zeros_like(gradient)
         due = Solves.of(position, position, plan.wait_seconds[which[position]])
-        circuit.totals.corrections_given_up += circuit.solve_what_settles(due, groups, volts)
+        circuit.totals.corrections_given_up += circuit.solve_what_settles(due, group, volts)
         return np.divide(volts, kappa[:, None], out=volts, where=kappa[:, None] > 0.0) * inverse
 
     return corrections

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwloop.drivers.board import AS_READ, OutputCalibration
 from hwloop.link.protocol import Constraint
 
 
@@ -13,7 +14,7 @@ class SolverSettings:
 
     `output_fraction` of w_max is the largest output aimed at; `repeats` of a flagged solve; `refinement_passes` is the
     most correction solves a regression may take (0: none), `refinement_tolerance` the part of |X_j||y| that a
-    gradient may have at the end.
+    gradient may have at the end. `calibration` takes outputs as read to what they are.
     """
 
     constraint: int = Constraint.RAIL
@@ -23,6 +24,7 @@ class SolverSettings:
     auto_zero: bool = True
     refinement_passes: int = 0
     refinement_tolerance: float = 1e-7
+    calibration: OutputCalibration = AS_READ
 
 
 @dataclass

@@ -106,22 +106,22 @@ class LoadedSystems:
             kappa = np.minimum(circuit.aim_volts / expected, circuit.board.scales.input_max_volts / needed_volts)
         kappa = np.where(np.isfinite(kappa), kappa, 0.0)
 
-        def groups(solves: Solves) -> list[SolveGroup]:
+        def group(solves: Solves) -> SolveGroup:
             problem, own = solves.problem, system[solves.problem]
             volts_a_unit = -kappa[problem] * solves.shrink * self._row_volts[own]
-            return [SolveGroup(
+            return SolveGroup(
                 self._rows[own], banks.columns[own],
                 volts_a_unit[:, None] * np.take_along_axis(right_sides[problem], self._order[own], axis=1),
                 solves.wait_seconds, circuit.settings.averages, constraint, self.plan.feedback_siemens[own],
                 self._offset_bias[own], solves.counts, active[problem], omit_zero=True,
-            )]
+            )
 
         problem = np.flatnonzero(active.any(axis=1) & (kappa > 0.0))
         due = Solves.of(problem, problem, self.plan.wait_seconds[system[problem]])
         volts = np.zeros_like(right_sides)
         # A correction may fail: refinement keeps what it has then. The first solution may not.
         if constraint == Constraint.NONE:
-            circuit.totals.corrections_given_up += circuit.solve_what_settles(due, groups, volts)
+            circuit.totals.corrections_given_up += circuit.solve_what_settles(due, group, volts)
         else:
-            circuit.solve_clean(due, groups, volts)
+            circuit.solve_clean(due, group, volts)
         return np.divide(volts, kappa[:, None], out=volts, where=kappa[:, None] > 0.0)

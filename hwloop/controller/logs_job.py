@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,9 +115,12 @@ def export_run(name: str, folder: Path, form: str, dry_run: bool = False) -> Wri
         raise UsageError(f"{folder} exists and is not empty; choose another place")
     if dry_run:
         return DryRun(f"write {source.name} as {form} into {folder}")
-    with _run_file_of(source) as path:
-        run = hwloop.open_run(path)
-        (run.export_csv if form == "csv" else run.export_mat)(folder)
+    # A journal will do: what it holds is decoded for the purpose.
+    with hwloop.open_run(source.run_file or source.path) as run:
+        if form == "csv":
+            run.export_csv(folder)
+        else:
+            run.export_mat(folder / f"{source.name}.mat")
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return WrittenFile(source.name, folder, f"{len(files)} files", {"format": form, "files": files})
 
@@ -145,17 +145,3 @@ def _free_target(source: RunSource, summary: RunSummary) -> Path:
     own = source.path.with_suffix(RUN_FILE_SUFFIX)
     is_finished = summary.state(source.is_written) is State.COMPLETE
     return own if is_finished and not own.exists() else own.with_name(f"{own.stem}-recovered{own.suffix}")
-
-
-@contextlib.contextmanager
-def _run_file_of(source: RunSource) -> Iterator[Path]:
-    """The run file; for a run that has none yet, a temporary one of what it has."""
-    from hwloop.runlog.run_file import write_run_file
-
-    if source.run_file is not None:
-        yield source.run_file
-        return
-    with tempfile.TemporaryDirectory(prefix="hwloop-run-") as folder, source.journal() as journal:
-        path = Path(folder) / f"{source.name}{RUN_FILE_SUFFIX}"
-        write_run_file(journal, path)
-        yield path

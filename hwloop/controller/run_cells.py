@@ -16,7 +16,7 @@ from hwloop.runlog.record import ConductanceMaps
 from hwloop.runlog.sources import RunSource
 
 _ACCEPTED = 0
-MOST_ERRORS = 1 << 20
+MOST_ERRORS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _CellReader:
         errors = self._siemens[cells] - event.arrays["target_siemens"][accepted]
         errors = errors[(-self._seen) % self._every :: self._every]
         self._seen += len(cells)
-        self._errors.append(errors[np.isfinite(errors)])
+        self._errors.append(errors[np.isfinite(errors)].astype(np.float32))
         self._count += len(self._errors[-1])
         if self._count > MOST_ERRORS:
             self._errors = [np.concatenate(self._errors)[::2]]

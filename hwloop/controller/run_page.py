@@ -118,7 +118,9 @@ def _warnings(shown: ShownRun) -> str:
     if shown.is_torn:
         warnings.append(f"The journal is torn or damaged from offset {shown.end:,} on; nothing behind that is shown.")
     if told.given_up:
-        warnings.append(f"{told.given_up:,} cells were given up while programming, summed over the rounds.")
+        cells = sum(round_.cells for round_ in told.rounds)
+        share = f"{told.given_up:,} of {cells:,} cells ({told.given_up / cells:.2%})"
+        warnings.append(f"{share} were given up while programming, summed over the rounds.")
     if told.refused:
         warnings.append(f"The board refused {told.refused:,} frames.")
     if told.unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import html
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,10 +17,12 @@ from hwloop.controller.recorded_run import read_recorded_run
 from hwloop.controller.run_cells import RunCells
 from hwloop.controller.run_summary import REFERENCE, Iteration, RunSummary
 from hwloop.errors import HwloopError
-from hwloop.runlog.record import Convergence
+from hwloop.runlog.record import ConductanceMaps, Convergence
 from hwloop.runlog.sources import RunSource, find_journal
 
 _NONE = np.zeros(0)
+# Phases of all folds share a line.
+_FOLD = re.compile(r"^fold \d+, ")
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,8 @@ def pictures_of(source: RunSource, summary: RunSummary, cells: RunCells | None) 
     """Every picture that there is something for."""
     found = [*_photographs(source, summary)] if summary.kind == "image" else []
     found += _convergence(summary)
-    if cells is not None and np.isfinite(cells.maps.a_siemens).any() | np.isfinite(cells.maps.b_siemens).any():
-        told = "; ".join(
-            pictures.conductance_text(name, siemens)
-            for name, siemens in (("A", cells.maps.a_siemens), ("B", cells.maps.b_siemens))
-        )
-        found.append(Picture(
-            "Conductance", f"Every cell as last read: {told}.",
-            pictures.page_picture("conductance", 3.6, lambda: pictures.draw_conductance(cells.maps, summaries=False)),
-        ))
+    if cells is not None:
+        found += _conductance(cells.maps)
     if summary.rounds:
         found.append(_rounds(summary))
     if cells is not None and len(cells.errors_siemens):
@@ -57,6 +53,23 @@ def pictures_of(source: RunSource, summary: RunSummary, cells: RunCells | None) 
     if summary.phases:
         found.append(_timeline(summary))
     return found
+
+
+def _conductance(maps: ConductanceMaps) -> Iterator[Picture]:
+    """Both arrays up to the last row that was read: a small job leaves most of a large chip alone."""
+    both = np.stack([maps.a_siemens, maps.b_siemens])
+    known = np.flatnonzero(np.isfinite(both).any(axis=(0, 2)))
+    if not len(known):
+        return
+    rows, (a_siemens, b_siemens) = both.shape[1], both[:, : known[-1] + 1]
+    parts = [pictures.conductance_text(name, siemens) for name, siemens in (("A", a_siemens), ("B", b_siemens))]
+    if len(a_siemens) < rows:
+        parts.append(f"nothing was read beyond row {known[-1]} of {rows}")
+    shown = ConductanceMaps(a_siemens, b_siemens)
+    yield Picture(
+        "Conductance", f"Every cell as last read: {'; '.join(parts)}.",
+        pictures.page_picture("conductance", 3.6, lambda: pictures.draw_conductance(shown, summaries=False)),
+    )
 
 
 def _rounds(summary: RunSummary) -> Picture:
@@ -110,7 +123,7 @@ def _errors(summary: RunSummary, cells: RunCells) -> Picture:
         figure.get_axes()[0].get_legend().remove()      # the caption says it
         return figure
 
-    every = "" if cells.every == 1 else f", one in {cells.every}"
+    every = "" if cells.every == 1 else f" (every {cells.every}th one)"
     return Picture(
         "Programming error", f"Conductance minus target when accepted: mean {errors.mean() * 1e6:+.2f} µS, "
         f"σ {errors.std() * 1e6:.2f} µS, {inside:.1%} of {len(errors):,} cells{every} in the window.",
@@ -133,7 +146,7 @@ def _timeline(summary: RunSummary) -> Picture:
         began = seconds(phase.begin_ns)
         before = [span.end_seconds for span in spans if span.end_seconds <= began]
         spans.append(Span(
-            phase.phase, max(before, default=0.0) if phase.done else began, seconds(phase.end_ns),
+            _FOLD.sub("", phase.phase), max(before, default=0.0) if phase.done else began, seconds(phase.end_ns),
             tuple(marks.get(phase.phase, ())),
         ))
     if summary.rounds:
@@ -144,9 +157,10 @@ def _timeline(summary: RunSummary) -> Picture:
         for told in summary.resumptions
     ]
     told = "Each bar from the beginning to the last news of it; marks are iterations and rounds."
+    inches = pictures.timeline_inches(spans)
     return Picture(
         "Phases", told + (" Grey: nobody worked on the run." if pauses else ""),
-        pictures.page_picture("timeline", 0.9 + 0.42 * len(spans), lambda: pictures.draw_timeline(spans, pauses)),
+        pictures.page_picture("timeline", inches, lambda: pictures.draw_timeline(spans, pauses)),
     )
 
 

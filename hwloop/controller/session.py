@@ -23,7 +23,7 @@ from hwloop.controller.counters import Counters, HostClock
 from hwloop.controller.half_step import AnalogHalfStep
 from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.run import Run
-from hwloop.drivers.board import Board
+from hwloop.drivers.board import Board, OutputCalibration
 from hwloop.errors import HwloopError
 from hwloop.link.protocol import Constraint
 from hwloop.report import Report
@@ -197,4 +197,5 @@ def solver_settings(solver: config.SolverConfig) -> SolverSettings:
         constraint=Constraint[solver.constraint.upper()], averages=solver.averages,
         output_fraction=solver.output_fraction, repeats=solver.repeats, auto_zero=solver.auto_zero,
         refinement_passes=REFINEMENT_PASSES if solver.shadow == "refine" else 0,
+        calibration=OutputCalibration(solver.output_gain, solver.output_offset_volts),
     )

@@ -1,4 +1,4 @@
-"""A run's page in a real browser: pictures have a size, nothing overflows, no console message, light and dark, paper."""
+"""A run's page in a real browser: pictures have a size, nothing overflows, no console message, light and dark."""
 
 import functools
 import html
@@ -155,14 +155,23 @@ def test_a_screenshot_is_light_or_dark_as_the_reader_wants_it(chromium, site, da
     (folder / "page.html").write_text(page_of(find_run(folder / "run.journal")), encoding="utf-8")
     options = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
     shot = folder / "shot.png"
-    browse(chromium, folder / "profile", f"{address}page.html", "--window-size=1280,1600", f"--screenshot={shot}", *options)
+    options += ["--window-size=1280,1600", f"--screenshot={shot}"]
+    browse(chromium, folder / "profile", f"{address}page.html", *options)
     with Image.open(shot) as image:
         assert image.size == (1280, 1600)
-        levels = image.convert("L").getdata()
         ground, histogram = image.convert("L").getpixel((3, 3)), image.convert("L").histogram()
     assert ground < 40 if dark else ground > 250
     # Text and pictures stand out from the ground.
-    assert sum(histogram[128:] if dark else histogram[:128]) > 0.01 * len(levels)
+    assert sum(histogram[128:] if dark else histogram[:128]) > 0.01 * 1280 * 1600
+
+
+def test_what_a_page_must_not_do_is_seen(chromium, site):
+    folder, address = site
+    complete_run(folder / "run.journal")
+    bad = page_of(find_run(folder / "run.journal")).replace("</main>", "<script>1</script></main>")
+    (folder / "page.html").write_text(bad, encoding="utf-8")
+    with pytest.raises(AssertionError, match="CONSOLE.*Executing inline script"):
+        browse(chromium, folder / "profile", f"{address}page.html", "--dump-dom")
 
 
 def test_it_can_be_printed(chromium, site):

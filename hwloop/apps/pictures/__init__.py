@@ -10,10 +10,10 @@ from hwloop.apps.pictures.figure import page_picture, save_figure
 from hwloop.apps.pictures.pixels import error_pixels, png_bytes
 from hwloop.apps.pictures.programming import ErrorSample, draw_programming_errors
 from hwloop.apps.pictures.rounds import draw_rounds
-from hwloop.apps.pictures.timeline import Span, draw_timeline
+from hwloop.apps.pictures.timeline import Span, draw_timeline, timeline_inches
 
 __all__ = [
     "ErrorSample", "Span", "conductance_text", "draw_comparison", "draw_conductance", "draw_convergence",
     "draw_programming_errors", "draw_rounds", "draw_timeline", "error_pixels", "page_picture", "png_bytes",
-    "save_figure",
+    "save_figure", "timeline_inches",
 ]

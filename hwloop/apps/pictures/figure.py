@@ -17,7 +17,7 @@ ANALOG_COLOUR, REFERENCE_COLOUR, LIMIT_COLOUR = "#0b6aa8", "#d1660c", "#555555"
 MICROSIEMENS = 1e6
 _WIDTH_INCHES, _DOTS_PER_INCH = 9.0, 100
 # In a page pictures are half as wide, so that their texts are legible on a telephone.
-_PAGE_WIDTH_INCHES, _PAGE_TITLE_POINTS, _PAGE_LEGEND_POINTS = 4.9, 10.0, 9.0
+_PAGE_WIDTH_INCHES, _PAGE_TITLE_POINTS, _PAGE_LEGEND_POINTS, _PAGE_MOST_LETTERS = 4.9, 10.0, 9.0, 52
 # Colours of a picture that follow those of the page, light or dark.
 _PAGE_COLOURS = {
     "#000000": "currentColor", ANALOG_COLOUR: "var(--analog)", REFERENCE_COLOUR: "var(--reference)",
@@ -50,7 +50,7 @@ def save_figure(figure: Figure, path: Path | str) -> None:
 def page_picture(name: str, height_inches: float, draw: Callable[[], Figure]) -> str:
     """What `draw` gives as an `<svg>` element for a page: transparent, in the page's text colour, texts as texts.
 
-    `name` is unique in the page. Texts are taken as they are, never as formulas.
+    `name` is unique in the page. Texts are taken as they are, never as formulas, and cut where they are long.
     """
     from matplotlib import rc_context
     from matplotlib.text import Text
@@ -61,6 +61,8 @@ def page_picture(name: str, height_inches: float, draw: Callable[[], Figure]) ->
         figure.set_size_inches(_PAGE_WIDTH_INCHES, height_inches)
         for text in figure.findobj(Text):
             text.set_fontsize(min(text.get_fontsize(), _PAGE_TITLE_POINTS))
+            if len(text.get_text()) > _PAGE_MOST_LETTERS:
+                text.set_text(f"{text.get_text()[:_PAGE_MOST_LETTERS]}…")
         for axes in figure.get_axes():
             for text in axes.get_legend().get_texts() if axes.get_legend() else ():
                 text.set_fontsize(_PAGE_LEGEND_POINTS)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # More points than this show nothing more: neighbouring rounds are taken together.
-_MOST_POINTS = 400
+_MOST_POINTS, _MOST_MARKERS = 400, 60
 
 
 def draw_rounds(cells: np.ndarray, cell_pulses: np.ndarray, given_up: np.ndarray) -> Figure:
@@ -28,7 +28,8 @@ def draw_rounds(cells: np.ndarray, cell_pulses: np.ndarray, given_up: np.ndarray
     figure = new_figure(4.5)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     rounds = first + 1
-    above.plot(rounds, cell_pulses / np.maximum(cells, 1), color=ANALOG_COLOUR, marker="o", markersize=3, linewidth=1.2)
+    marker = {"marker": "o", "markersize": 3} if len(rounds) <= _MOST_MARKERS else {}
+    above.plot(rounds, cell_pulses / np.maximum(cells, 1), color=ANALOG_COLOUR, linewidth=1.2, **marker)
     above.set_ylim(bottom=0.0)
     above.set_ylabel("pulses a cell")
     below.bar(rounds, given_up, width=0.8 * width, color=REFERENCE_COLOUR)

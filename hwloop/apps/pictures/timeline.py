@@ -18,7 +18,10 @@ _UNITS = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (120.0,
 
 @dataclass(frozen=True)
 class Span:
-    """One line: from when to when something was worked on, seconds since the beginning; `marks` are moments in it."""
+    """From when to when something was worked on, seconds since the beginning; `marks` are moments in it.
+
+    Spans of one label share a line.
+    """
 
     label: str
     begin_seconds: float
@@ -26,22 +29,30 @@ class Span:
     marks: tuple[float, ...] = ()
 
 
+def timeline_inches(spans: Sequence[Span]) -> float:
+    """How tall a picture of these spans is."""
+    return 0.9 + 0.42 * len({span.label for span in spans})
+
+
 def draw_timeline(spans: Sequence[Span], pauses: Sequence[tuple[float, float]] = ()) -> Figure:
     """Bars of `spans`, first on top, on one time axis; `pauses` (begin, end), when nobody worked on it, are grey."""
     longest = max(span.end_seconds for span in spans)
     scale, unit = next(((per, name) for least, per, name in _UNITS if longest >= least), (1.0, "seconds"))
-    figure = new_figure(0.9 + 0.42 * len(spans))
+    lines = list(dict.fromkeys(span.label for span in spans))
+    figure = new_figure(timeline_inches(spans))
     axes = figure.subplots()
-    for place, span in enumerate(spans):
+    for place, label in enumerate(lines):
+        axes.annotate(label, (0.0, place - 0.3), va="bottom", ha="left", fontsize=9)
+    for span in spans:
+        place = lines.index(span.label)
         # However short, it is seen.
         width = max(span.end_seconds - span.begin_seconds, longest / 300)
         axes.barh(place, width / scale, left=span.begin_seconds / scale, height=0.5, color=ANALOG_COLOUR, alpha=0.55)
         marks = np.asarray(span.marks) / scale
         axes.plot(marks, np.full(len(marks), place), "|", color=REFERENCE_COLOUR, markersize=11, markeredgewidth=1.2)
-        axes.annotate(span.label, (0.0, place - 0.3), va="bottom", ha="left", fontsize=9)
     for begin_seconds, end_seconds in pauses:
         axes.axvspan(begin_seconds / scale, end_seconds / scale, color=LIMIT_COLOUR, alpha=0.25, linewidth=0)
-    axes.set_ylim(len(spans) - 0.5, -0.95)
+    axes.set_ylim(len(lines) - 0.5, -0.95)
     axes.set_xlim(left=0.0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

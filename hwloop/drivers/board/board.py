@@ -12,7 +12,15 @@ import numpy as np
 from hwloop.drivers.board.cell_frames import pack_pulses, pack_reads, unpack_reads
 from hwloop.drivers.board.counters import BoardCounters
 from hwloop.drivers.board.scales import Scales
-from hwloop.drivers.board.solving import SolveGroup, SolveOutputs, pack_products, pack_solves, unpack_answers
+from hwloop.drivers.board.solving import (
+    AS_READ,
+    OutputCalibration,
+    SolveGroup,
+    SolveOutputs,
+    pack_products,
+    pack_solves,
+    unpack_answers,
+)
 from hwloop.drivers.cells import CellPulses, CellReads
 from hwloop.errors import DeviceError, HwloopError, LimitError, LinkError, SafetyError, UsageError, WireVersionError
 from hwloop.link import protocol as wire
@@ -133,8 +141,8 @@ class Board:
         self.counters.reads += len(reading.order)
         return unpack_reads(self.scales, reading, replies[len(pulse_payloads) :], tia_range)
 
-    def solve(self, groups: list[SolveGroup]) -> list[SolveOutputs]:
-        """Outputs of every group of regressions, in one exchange.
+    def solve(self, groups: list[SolveGroup], calibration: OutputCalibration = AS_READ) -> list[SolveOutputs]:
+        """Outputs of every group of regressions, in one exchange, as read or by `calibration`.
 
         Raises LimitError and UsageError before anything is sent.
         """
@@ -144,10 +152,12 @@ class Board:
         )
         answers = unpack_answers(packed, replies, wire.SolveReply.STRUCT.size)
         self.counters.solves += sum(len(group.input_volts) for group in groups)
-        return [
-            SolveOutputs(self.scales.volts_from_output_codes(answer.codes), answer.saturated, answer.unsettled)
-            for answer in answers
-        ]
+        outputs = []
+        for answer, answered in zip(answers, packed.answered, strict=True):
+            volts = self.scales.volts_from_output_codes(answer.codes)
+            volts = volts if calibration == AS_READ else calibration.volts(volts, answered)
+            outputs.append(SolveOutputs(volts, answer.saturated, answer.unsettled))
+        return outputs
 
     def multiply(
         self, array: int, rows: np.ndarray, columns: np.ndarray, input_volts: np.ndarray, averages: int = 4,

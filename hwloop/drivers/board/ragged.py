@@ -14,6 +14,14 @@ class Ragged:
     values: np.ndarray
     counts: np.ndarray
 
+    @classmethod
+    def of(cls, rows: np.ndarray | list[np.ndarray]) -> Ragged:
+        """Rows of one length (n, m), one row (m,), or a list of n rows of any length."""
+        if isinstance(rows, list):
+            return cls(np.concatenate(rows), np.array([len(row) for row in rows]))
+        rows = np.atleast_2d(rows)
+        return cls(rows.ravel(), np.full(len(rows), rows.shape[1]))
+
     @property
     def starts(self) -> np.ndarray:
         """Where each row begins, (n,)."""

@@ -29,14 +29,15 @@ class SolveGroup:
     ascend; `input_volts` (n, m); `feedback_siemens` and `bias_amps` (k,), or None for none.
 
     Of g banks, all but `input_volts` and the common settings has one more axis in front: rows (g, m), settle_seconds
-    (g,), and so on; the first `solves`[0] of the n solves are the first bank's. Columns that are not `active` (g, k)
-    are not used, and what would be their outputs is 0 V. With `omit_zero` a bank is not sent a feedback or a bias that
-    is zero in all of its active columns.
+    (g,), and so on; the first `solves`[0] of the n solves are the first bank's. Where every bank has its own number of
+    active rows, `rows` is a list of g arrays and `input_volts` one of n. Columns that are not `active` (g, k) are not
+    used, and what would be their outputs is 0 V. With `omit_zero` a bank is not sent a feedback or a bias that is zero
+    in all of its active columns.
     """
 
-    rows: np.ndarray
+    rows: np.ndarray | list[np.ndarray]
     columns: np.ndarray
-    input_volts: np.ndarray
+    input_volts: np.ndarray | list[np.ndarray]
     settle_seconds: float | np.ndarray
     averages: int
     constraint: int = wire.Constraint.RAIL
@@ -54,6 +55,21 @@ class SolveOutputs:
     output_volts: np.ndarray
     saturated: np.ndarray
     unsettled: np.ndarray
+
+
+@dataclass(frozen=True)
+class OutputCalibration:
+    """What outputs are, in volts: `gain` times what the board's scales make of their codes, plus an offset."""
+
+    gain: float = 1.0
+    offset_volts: float = 0.0
+
+    def volts(self, read_volts: np.ndarray, answered: np.ndarray) -> np.ndarray:
+        """Outputs (n, k) as they are; those that the board did not give stay 0 V."""
+        return np.where(answered, read_volts * self.gain + self.offset_volts, 0.0)
+
+
+AS_READ = OutputCalibration()
 
 
 @dataclass(frozen=True)
@@ -184,20 +200,21 @@ class _Banks:
 
 def _of_group(group: SolveGroup) -> tuple[np.ndarray, ...]:
     """What `_Banks` is concatenated from, for the banks of one group."""
-    rows, columns, inputs = np.atleast_2d(group.rows), np.atleast_2d(group.columns), np.asarray(group.input_volts)
+    rows, inputs, columns = Ragged.of(group.rows), Ragged.of(group.input_volts), np.atleast_2d(group.columns)
     g, k = columns.shape
-    if inputs.ndim != 2 or inputs.shape[1] != rows.shape[1]:
-        raise UsageError(
-            f"input voltages of shape {inputs.shape} for {rows.shape[1]} active rows: expected (solves, rows)"
-        )
     active = np.ones((g, k), bool) if group.active is None else group.active
-    solves = np.array([len(inputs)]) if group.solves is None else group.solves
+    solves = np.array([len(group.input_volts)]) if group.solves is None else group.solves
+    if not np.array_equal(inputs.counts, np.repeat(rows.counts, solves)):
+        shape = (len(inputs.counts), "…") if isinstance(group.input_volts, list) else group.input_volts.shape
+        raise UsageError(
+            f"input voltages of shape {shape} for {rows.counts[0]} active rows: expected (solves, rows)"
+        )
     return (
-        rows.ravel(), np.full(g, rows.shape[1]), columns[active], active.sum(axis=1),
+        rows.values, rows.counts, columns[active], active.sum(axis=1),
         *_of_columns(group.feedback_siemens, active, group.omit_zero, "feedback"),
         *_of_columns(group.bias_amps, active, group.omit_zero, "bias"),
         solves, np.broadcast_to(group.settle_seconds, g), np.full(g, group.averages), np.full(g, int(group.constraint)),
-        inputs.ravel(), np.repeat(active, solves, axis=0),
+        inputs.values, np.repeat(active, solves, axis=0),
     )
 
 

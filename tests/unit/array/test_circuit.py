@@ -21,16 +21,16 @@ def loaded(ideal):
     return Circuit(ideal.board, ideal.chip, SolverSettings(averages=1)), banks
 
 
-def _groups(banks, volts, asked):
-    def groups(solves: Solves) -> list[SolveGroup]:
+def _group(banks, volts, asked):
+    def group(solves: Solves) -> SolveGroup:
         asked.append(solves)
         inputs = (-2.0 * volts[solves.problem] * solves.shrink)[:, None] * np.ones((1, 4))
-        return [SolveGroup(
+        return SolveGroup(
             banks.rows[np.zeros_like(solves.first)], banks.columns[np.zeros_like(solves.first)], inputs,
             solves.wait_seconds[solves.first], 1, Constraint.RAIL, solves=solves.counts,
-        )]
+        )
 
-    return groups
+    return group
 
 
 def _due(count, wait_seconds):
@@ -42,7 +42,7 @@ def test_only_saturated_solves_are_repeated_and_come_back_at_full_size(loaded):
     circuit, banks = loaded
     asked, volts = [], np.array([0.1, 0.5, 0.2, 1.0])       # outputs may reach 0.3 V
     solves, outputs = circuit.board.counters.solves, np.zeros((4, 1))
-    circuit.solve_clean(_due(4, 2e-5), _groups(banks, volts, asked), outputs)
+    circuit.solve_clean(_due(4, 2e-5), _group(banks, volts, asked), outputs)
     np.testing.assert_allclose(outputs[:, 0], volts, rtol=1e-3)
     assert [due.problem.tolist() for due in asked] == [[0, 1, 2, 3], [1, 3]]
     assert [due.shrink.tolist() for due in asked] == [[1.0] * 4, [0.25] * 2]
@@ -57,12 +57,12 @@ def test_unsettled_solves_are_repeated_after_a_longer_wait(ideal):
     load_banks(ideal.board, ideal.chip, banks, target, target)
     circuit, asked, outputs = Circuit(ideal.board, ideal.chip, SolverSettings()), [], np.zeros((1, 2))
 
-    def groups(solves: Solves) -> list[SolveGroup]:
+    def group(solves: Solves) -> SolveGroup:
         asked.append(solves.wait_seconds[0])
         inputs = -0.1 * target[:, :, 0] / target.max()
-        return [SolveGroup(banks.rows[0], banks.columns[0], inputs, solves.wait_seconds[0], 4, Constraint.RAIL)]
+        return SolveGroup(banks.rows[0], banks.columns[0], inputs, solves.wait_seconds[0], 4, Constraint.RAIL)
 
-    circuit.solve_clean(_due(1, 5e-6), groups, outputs)
+    circuit.solve_clean(_due(1, 5e-6), group, outputs)
     np.testing.assert_allclose(asked, 5e-6 * 3.0 ** np.arange(len(asked)))
     assert len(asked) == 1 + circuit.totals.repeated_unsettled > 1
     np.testing.assert_allclose(outputs, [[0.05, 0.0]], atol=1e-3)
@@ -82,4 +82,4 @@ def test_what_stays_flagged_ends_in_an_error_that_says_what_to_do(loaded):
     circuit, banks = loaded
     impatient = Circuit(circuit.board, circuit.chip, SolverSettings(repeats=1))
     with pytest.raises(GoalNotReachedError, match="1 regressions still saturate.*add ridge"):
-        impatient.solve_clean(_due(1, 2e-5), _groups(banks, np.array([1.2]), []), np.zeros((1, 1)))
+        impatient.solve_clean(_due(1, 2e-5), _group(banks, np.array([1.2]), []), np.zeros((1, 1)))

@@ -192,6 +192,17 @@ def test_recover_does_not_take_the_place_of_a_run_that_goes_on(runs, here):
     assert json.loads(here("logs", "recover", runs.path, "--json").stdout)["file"].endswith("-recovered.h5")
 
 
+@pytest.mark.parametrize("name", ["20260501-120000-image-1", "20260503-120000-program-1"])
+@pytest.mark.parametrize("form", ["csv", "mat"])
+def test_export_of_a_run_finished_or_not(runs, here, name, form):
+    done = here("logs", "export", name, "out", "--format", form, "--json")
+    assert done.returncode == 0, done.stderr
+    files = json.loads(done.stdout)["files"]
+    assert files and all(file.endswith(form) and Path("out", file).stat().st_size for file in files)
+    again = here("logs", "export", name, "out")
+    assert again.returncode == 2 and "not empty" in again.stderr
+
+
 def test_dry_runs_write_nothing(runs, here):
     before = sorted(Path("runs").iterdir())
     for verb in ("recover", "report"):

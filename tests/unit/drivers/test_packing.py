@@ -176,6 +176,28 @@ def test_banks_of_one_size_are_packed_as_if_each_were_a_group(name, data):
         assert np.array_equal(getattr(joined, flag), np.concatenate([getattr(answer, flag) for answer in single]))
 
 
+@given(boards, st.integers(0, 2**32))
+@thorough
+def test_banks_with_their_own_number_of_rows_are_packed_as_if_each_were_a_group(name, seed):
+    geometry, scales, rng = wire.BOARDS[name], SCALES[name], np.random.default_rng(seed)
+    g, k = rng.integers(1, 20), rng.integers(1, geometry.columns + 1)
+    rows = [np.sort(rng.choice(geometry.rows, rng.integers(1, 17), replace=False)) for _ in range(g)]
+    volts, columns = [rng.uniform(-2, 2, len(own)) for own in rows], np.tile(np.arange(k), (g, 1))
+    together = pack_solves(scales, [SolveGroup(rows, columns, volts, 1e-5, 4, solves=np.ones(g, np.int64))])
+    apart = pack_solves(
+        scales, [SolveGroup(own, np.arange(k), v[None], 1e-5, 4) for own, v in zip(rows, volts, strict=True)]
+    )
+    assert together.payloads == apart.payloads and together.payload_bytes == apart.payload_bytes
+
+
+def test_inputs_that_do_not_match_their_banks_rows():
+    rows, columns = [np.arange(2), np.arange(3)], np.zeros((2, 1), np.int64)
+    with pytest.raises(UsageError, match="input voltages of shape .* active rows"):
+        pack_solves(SCALES["hwloop-16x4"], [
+            SolveGroup(rows, columns, [np.zeros(3), np.zeros(2)], 1e-5, 4, solves=np.ones(2, np.int64))
+        ])
+
+
 def _reply_ends(packed) -> np.ndarray:
     """Where the answer to each section begins, in words, and the end."""
     words = packed.solves * packed.columns + [packed_bits_bytes(2 * n) // 2 for n in packed.solves]

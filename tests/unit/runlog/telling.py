@@ -47,7 +47,7 @@ class Teller:
                    array={"serial": 9, "rows": ROWS, "columns": COLUMNS, "bad_cells": {"5": "stuck high"}})
         return self
 
-    def event(self, name, arrays=None, **fields):
+    def event(self, name, arrays=None, /, **fields):
         self.writer.event(name, fields, arrays)
 
     def exchange(self, requests, replies, unknown=()):
@@ -70,7 +70,7 @@ class Teller:
         """One step of write-verify: every cell is pulsed (not where `amplitude_volts` is None) and reads `codes` (n,)."""
         requests, replies = [], []
         if amplitude_volts is not None:
-            pulses = CellPulses(cells, np.full(len(cells), polarity), amplitude_volts, gate_volts, 1e-6)
+            pulses = CellPulses(cells, *(np.full(len(cells), value) for value in (polarity, amplitude_volts, gate_volts, 1e-6)))
             for payload in pack_pulses(SCALES, pulses).payloads:
                 requests.append((Command.PULSE, payload))
                 replies.append(wire.PulseReply(100, 1).pack())
