@@ -104,13 +104,14 @@ class ReplayEndError(HwloopError):
 
 class DivergenceError(HwloopError):
     """A replayed run asks for something else than what was recorded. `recorded` and `asked` are requests, each a pair
-    of command and payload; `differences` (what changed since, in words) and `place` are filled in by who knows them."""
+    of command and payload; `differences` (what changed since, in words), `place`, and `shown` (both requests decoded,
+    side by side, some lines) are filled in by who knows them."""
 
     exit_code = 7
 
     def __init__(self, exchange: int, recorded: object, asked: object):
         self.exchange, self.recorded, self.asked = exchange, recorded, asked
-        self.place, self.differences = "", ""
+        self.place, self.differences, self.shown = "", "", ""
         super().__init__()
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ import click
 
 from hwloop import __version__, signals
 from hwloop.cli.frame import LazyGroup, OutputError
-from hwloop.errors import HwloopError
+from hwloop.errors import DivergenceError, HwloopError
 
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 2, 70, 130, 141, 143
 
@@ -29,6 +29,7 @@ NOUNS = {
     "image": "Restore a picture from its compressed factors.",
     "recommend": "Recommend items to a user, from a ratings run.",
     "run": "Run a run script (TOML).",
+    "replay": "Replay a run without a board, compare two, or serve one.",
     "logs": "List, show, check, recover, resume, export or report runs.",
     "mock": "Serve the simulated board on a port.",
 }
@@ -74,6 +75,9 @@ def run(arguments: Sequence[str]) -> int:
     except HwloopError as error:
         if isinstance(error, OutputError):
             _abandon_stdout()
+        if isinstance(error, DivergenceError):
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"{error.shown}\n")
         return _fail(str(error), error.exit_code)
     except Exception as error:
         return _fail(f"internal error, {type(error).__name__}; please send the report {_write_report()}", EXIT_INTERNAL)

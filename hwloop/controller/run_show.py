@@ -34,8 +34,11 @@ class ShownRun:
     @property
     def resume_command(self) -> str | None:
         """What goes on with the run, None where there is nothing to go on with."""
-        unfinished = self.state in (State.STOPPED, State.DIED) and self.summary.run and self.source.journal_path
-        return f"hwloop logs resume {self.source.journal_path}" if unfinished else None
+        if not (self.state in (State.STOPPED, State.DIED) and self.summary.run and self.source.journal_path):
+            return None
+        # What would stop it again in the same place, such as a goal that was missed, is not worth going on with.
+        is_worth_it = (self.summary.stopped or {}).get("resumable", True)
+        return f"hwloop logs resume {self.source.journal_path}" if is_worth_it else None
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""

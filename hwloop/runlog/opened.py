@@ -94,9 +94,7 @@ class OpenedRun:
 
     def __iter__(self) -> Iterator[str]:
         """Names of all arrays and numbers."""
-        names: list[str] = []
-        self._entry.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
-        return iter(names)
+        return _dataset_names(self._entry)
 
     def __contains__(self, name: str) -> bool:
         return name in self._entry
@@ -198,6 +196,15 @@ class OpenedRun:
         if name not in entry:
             raise DataError(f"{self.path} has no {name!r}; it has {', '.join(entry)}")
         return entry[name]
+
+
+def _dataset_names(group: h5py.Group, prefix: str = "") -> Iterator[str]:
+    # Not `visititems`, which passes over second names of the same dataset.
+    for name, node in group.items():
+        if isinstance(node, h5py.Dataset):
+            yield prefix + name
+        else:
+            yield from _dataset_names(node, f"{prefix}{name}/")
 
 
 def open_run(path: Path | str) -> OpenedRun:

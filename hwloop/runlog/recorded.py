@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from hwloop.drivers.board.scales import Scales
 from hwloop.errors import DivergenceError, ReplayEndError
 from hwloop.link.frames import Frame
 from hwloop.link.link import LinkCounters, Request
@@ -14,6 +15,7 @@ from hwloop.link.protocol import (
     WIRE_HASH,
     CloseReply,
     Command,
+    DescribeReply,
     OpenReply,
     OpenRequest,
     SafeReply,
@@ -21,8 +23,10 @@ from hwloop.link.protocol import (
 )
 from hwloop.link.refusals import refusal_error
 from hwloop.runlog.bodies import Event, Replies, ReplyFrame, Requests
+from hwloop.runlog.differing import exchange_text, requests_differ
 from hwloop.runlog.framing import Kind, Record
 from hwloop.runlog.journal import Journal
+from hwloop.runlog.place import Place
 from hwloop.runlog.standing import Standing
 
 # The way out of a session is not part of what a controller asks for: where a run ended is not where its replay ends.
@@ -45,6 +49,13 @@ class RecordedExchange:
     replies: dict[int, ReplyFrame] = field(default_factory=dict)
     bytes_sent: int = 0
     bytes_received: int = 0
+    begun_ns: int = 0
+    ended_ns: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """What it took then, without the time that the run was cut off."""
+        return max(self.ended_ns - self.begun_ns, 0) * 1e-9
 
     @property
     def is_complete(self) -> bool:
@@ -92,11 +103,13 @@ class Tail:
 class Recording:
     """The exchanges that the controller of a run asked for, in order, read as they are wanted.
 
-    `resumed` tells where the run was gone on with.
+    `resumed` tells where the run was gone on with; `place` is where the last exchange stands in the run, and `scales`
+    what the board said of its converters.
     """
 
     def __init__(self, journal: Journal):
         self.name, self.tail = journal.name, Tail()
+        self.place, self.scales = Place(), None
         self.records = 0
         self._records: Iterator[Record] = journal.records()
         self._ahead: Requests | None = None
@@ -115,7 +128,9 @@ class Recording:
         self._ahead = None
         if asked is None:
             return None
-        exchange = RecordedExchange(asked.exchange, asked.session, asked.sequence, _commands(asked))
+        exchange = RecordedExchange(
+            asked.exchange, asked.session, asked.sequence, _commands(asked), begun_ns=self.tail.time_ns
+        )
         if not exchange.is_complete:
             self._ahead = self._next_requests(exchange)
         if exchange.is_complete:
@@ -125,11 +140,15 @@ class Recording:
     def _next_requests(self, current: RecordedExchange | None) -> Requests | None:
         """Read on, filling in `current`, up to its last reply or to the next exchange's requests, which are given."""
         for record in self._records:
+            passed_ns = record.time_ns - self.tail.time_ns
             self.records, self.tail.time_ns = record.sequence + 1, record.time_ns
             if record.kind is Kind.EVENT:
                 event = Event.decode(record.body)
+                self.place = self.place.after(event)
                 if event.name == "resumed":
                     self._resumed.append(event)
+                    if current is not None:
+                        current.begun_ns += passed_ns
             elif record.kind is Kind.REQUEST:
                 asked = Requests.decode(record.body)
                 self._note_requests(asked)
@@ -147,6 +166,7 @@ class Recording:
                     current.replies.update({frame.index: frame for frame in came.frames})
                     current.bytes_sent += came.bytes_sent
                     current.bytes_received += came.bytes_received
+                    current.ended_ns = record.time_ns
                     if current.is_complete:
                         return None
         return None
@@ -168,6 +188,10 @@ class Recording:
                 request for index, request in enumerate(exchange.requests)
                 if index in exchange.replies and exchange.replies[index].status == Status.OK
             ])
+        elif exchange.requests[0][0] == Command.DESCRIBE:
+            payload = exchange.replies[0].payload
+            if len(payload) == DescribeReply.STRUCT.size:
+                self.scales = Scales(DescribeReply.unpack(payload))
 
 
 class RecordedTransport:
@@ -222,7 +246,7 @@ class RecordedLink:
         if exchange is None:
             return None
         if exchange.requests != requests:
-            raise DivergenceError(exchange.number, exchange.requests, requests)
+            raise self._diverged(exchange, requests)
         self.counters.bytes_sent += exchange.bytes_sent
         self.counters.bytes_received += exchange.bytes_received
         self._exchanges += 1
@@ -233,6 +257,19 @@ class RecordedLink:
 
     def close(self) -> None:
         """See Link."""
+
+    def _diverged(self, exchange: RecordedExchange, requests: list[Request]) -> DivergenceError:
+        recording = self.recording
+        error = DivergenceError(exchange.number, exchange.requests, requests)
+        error.place = f" ({recording.place})"
+        found = requests_differ(exchange.requests, requests, recording.scales)
+        titles = [f"{who}: {exchange_text(frames)}" for who, frames in (
+            ("recorded", exchange.requests), ("asked now", requests),
+        )]
+        error.shown = "\n".join([
+            f"exchange {exchange.number}, request {found.frame}; {recording.place}", *found.lines(*titles)
+        ])
+        return error
 
 
 def _commands(asked: Requests) -> list[Request]:

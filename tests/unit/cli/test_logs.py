@@ -1,7 +1,9 @@
 """Runs listed, shown, watched, checked, recovered and reported."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import threading
@@ -239,6 +241,27 @@ def test_follow_tells_what_happens_until_the_end(runs, start):
     runs.result()
     assert watching.wait(timeout=20) == 0
     assert "end        complete" in watching.stderr.read()
+
+
+def test_follow_at_a_terminal_has_bars(runs, start):
+    terminal, inside = pty.openpty()
+    environment = {"TERM": "xterm", "COLUMNS": "120"}
+    watching = start("logs", "show", runs.path, "--follow", stderr=inside, environment=environment)
+    os.close(inside)
+    shown = b""
+    while b"2/3" not in shown:
+        shown += os.read(terminal, 4096)
+    runs.iteration(3)
+    runs.result()
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    os.close(terminal)
+    assert watching.wait(timeout=20) == 0
+    text = shown.decode()
+    assert "circuit, iterations" in text and "3/3" in text
+    assert "circuit, iteration 3 of 3: residual 0.1667, PSNR 33.00 dB" in text
+    assert text.rstrip().endswith("end        complete") and "\x1b[?25h" in text
 
 
 def test_follow_says_when_the_writer_has_died(runs, start):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hwloop.link import protocol as wire
-from hwloop.link.link import Link
 from hwloop.link.frames import Frame
+from hwloop.link.link import Link
 from hwloop.link.protocol import Command, SafeReason, Status
 from hwloop.mock.bench_config import BenchConfig
 from tests.unit.mock.killing import ForkedBoard, as_killed, done_some, log_of, random_requests
