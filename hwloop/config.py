@@ -133,8 +133,8 @@ class SolverConfig:
 
     `averages` is two samples at least, so that the board can see an output move. `output_fraction` is the largest
     output aimed at, as a fraction of w_max. `shadow_limit` is the relative deviation from exact NNLS from which
-    `shadow` acts. Solutions are taken from `output_gain` times an output as read, plus `output_offset`, where the board's
-    own scales are known to be off; the offset auto-zero goes by outputs as read, which it makes zero without inputs.
+    `shadow` acts. Solutions are taken from `output_gain` times an output as read, plus `output_offset`, where the
+    board's own scales are known to be off; the offset auto-zero goes by outputs as read, which it makes zero.
     """
 
     method: str = plug_in("ginv", SOLVERS, "ginv")
@@ -209,10 +209,9 @@ def load_rig(
 
 def change_rig(rig: RigConfig, tables: Mapping[str, Mapping[str, object]], where: str) -> RigConfig:
     """`rig` with other values, {table: {key: value}}, which stand at `where`. Raises UsageError as `load_rig`."""
-    changed = {
-        table: record_with(getattr(rig, table), Source(f"{where} [{table}]", values)) for table, values in tables.items()
-    }
-    found = dataclasses.replace(rig, **changed)
+    found = dataclasses.replace(rig, **{
+        table: record_with(getattr(rig, table), Source(where, values)) for table, values in tables.items()
+    })
     _refuse_contradictions(found)
     return found
 

@@ -97,9 +97,13 @@ class JournalError(HwloopError):
 
 
 class ReplayEndError(HwloopError):
-    """A recording has no more exchanges, but the controller asks for one."""
+    """A recording has no more exchanges, but the controller asks for one: requests `asked`, as exchange `exchange`."""
 
     exit_code = 1
+
+    def __init__(self, message: str, exchange: int = 0, asked: object = ()):
+        self.exchange, self.asked = exchange, asked
+        super().__init__(message)
 
 
 class DivergenceError(HwloopError):
@@ -118,6 +122,23 @@ class DivergenceError(HwloopError):
         return (
             f"replay diverged at exchange {self.exchange}{self.place}: the controller asks for something else than was "
             f"recorded{self.differences}"
+        )
+
+
+class UnansweredError(DivergenceError):
+    """A what-if asks for something that the recording does not answer. `recorded` is empty where the recording ends.
+
+    `changes` ("ratings.ridge=0.05") cannot be answered for a `reason`; `command` is the first one without an answer.
+    """
+
+    def __init__(self, changes: str, reason: str, command: str, exchange: int, recorded: object, asked: object):
+        super().__init__(exchange, recorded, asked)
+        self.changes, self.reason, self.command = changes, reason, command
+
+    def __str__(self) -> str:
+        return (
+            f"{self.changes} cannot be answered by this recording: {self.reason}; the first request without an answer "
+            f"is {self.command}, exchange {self.exchange}{self.place}{self.differences}"
         )
 
 

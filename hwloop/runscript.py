@@ -50,8 +50,9 @@ class ImageOptions:
 class RatingsOptions:
     """Options of `factorize ratings`. `ridge` is λ a rating; None: chosen, on training data only.
 
-    Predictions are clipped to `clip_low` … `clip_high` (None: lowest and highest rating of the data), but not where the
-    ridge is chosen. `metric` is the figure that is taken after every iteration and told first; `factor_bits` as for images.
+    Predictions are clipped to `clip_low` … `clip_high` (None: lowest and highest rating of the data), those that
+    choose the ridge always to that of the data. `metric` is the figure that is taken after every iteration and told
+    first; `factor_bits` as for images.
     """
 
     path: Path | None = file_path(None)
@@ -71,8 +72,8 @@ class RatingsOptions:
 class MatrixOptions:
     """Options of `factorize matrix`. `tolerance` is the relative change that ends the iterations; 0: run them all.
 
-    `missing`: what a sparse file does not store is unknown, not zero. With `factor_bits` the residual at the end is that
-    of factors rounded to so many bits.
+    `missing`: what a sparse file does not store is unknown, not zero. With `factor_bits` the residual at the end is
+    that of factors rounded to so many bits.
     """
 
     path: Path | None = file_path(None)

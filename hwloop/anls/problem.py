@@ -6,6 +6,7 @@ Factors are kept with the component last: factors[ROWS] is W (…, m, k), factor
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -196,6 +197,20 @@ def pose(data: np.ndarray | sp.spmatrix | sp.sparray | Masked) -> Problem:
         where = tuple(int(index) for index in np.unravel_index(np.argmax(bad), bad.shape))
         raise _bad_entry(where, matrices[where])
     return DenseProblem(matrices if matrices.ndim == 3 else matrices[None])
+
+
+def relative_residual(
+    data: np.ndarray | sp.spmatrix | sp.sparray | Masked, W: np.ndarray, H: np.ndarray
+) -> float:
+    """|R - W H| / |R| of `data` as `pose` takes it, over observed entries and whole batch; 0 for R = 0."""
+    problem = pose(data)
+    if problem.square == 0.0:
+        return 0.0
+    rows, columns = W, _swap(H)
+    if isinstance(problem, DenseProblem) and rows.ndim == 2:
+        rows, columns = rows[None], columns[None]
+    regression = problem.regression(COLUMNS, rows, Penalty(), columns)
+    return math.sqrt(max(problem.residual_square((rows, columns), regression, COLUMNS), 0.0) / problem.square)
 
 
 def _check_sparse(entries: sp.coo_array) -> None:

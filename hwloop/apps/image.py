@@ -7,6 +7,7 @@ import importlib.resources
 import io
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,6 +134,32 @@ def ssim(original: np.ndarray, picture: np.ndarray) -> float:
     missing = ((0, max(0, _SSIM_WINDOW - height)), (0, max(0, _SSIM_WINDOW - width)), (0, 0))
     pair = [np.pad(image, missing, mode="edge") for image in (original, np.clip(picture, 0.0, 1.0))]
     return float(structural_similarity(*pair, win_size=_SSIM_WINDOW, channel_axis=2, data_range=1.0))
+
+
+def rmse(original: np.ndarray, picture: np.ndarray) -> float:
+    """Root mean square error over all channels, peak 1; `picture` is clipped to [0, 1] and not rounded."""
+    return math.sqrt(float(np.mean((np.clip(picture, 0.0, 1.0) - original) ** 2)))
+
+
+def mae(original: np.ndarray, picture: np.ndarray) -> float:
+    """Mean absolute error over all channels, peak 1; `picture` is clipped to [0, 1] and not rounded."""
+    return float(np.mean(np.abs(np.clip(picture, 0.0, 1.0) - original)))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of (original, picture): `quantity` in `unit` for people, `key` in documents."""
+
+    quantity: str
+    unit: str
+    key: str
+    figure: Callable[[np.ndarray, np.ndarray], float]
+
+
+METRICS = {
+    "psnr": Metric("PSNR", "dB", "psnr_db", psnr_db), "ssim": Metric("SSIM", "1", "ssim", ssim),
+    "rmse": Metric("RMSE", "1", "rmse", rmse), "mae": Metric("MAE", "1", "mae", mae),
+}
 
 
 def svd_bound_db(pixels: np.ndarray, patch: int, rank: int) -> float:

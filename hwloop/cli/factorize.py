@@ -15,6 +15,9 @@ from hwloop.runscript import ImageOptions, MatrixOptions, RatingsOptions
 from hwloop.tables import Source, record_from
 
 _RUN_FILE = click.option("--run-file", type=FILE, metavar="OUT.h5", help="Run file.  [default: a new one in runs/]")
+_FACTOR_BITS = click.option(
+    "--factor-bits", metavar="1..16", help="Round factors to so many bits before figures are taken.  [default: none]"
+)
 _PICTURES = click.option("--pictures", type=FOLDER, metavar="DIR", help="Pictures.  [default: beside the run file]")
 
 
@@ -37,6 +40,12 @@ def command() -> None:
 @_number("--patch", ImageOptions.patch, "Side of a patch, pixels.")
 @_number("--rank", ImageOptions.rank, "Components of a patch.")
 @_number("--iterations", ImageOptions.iterations, "ANLS iterations.")
+@click.option(
+    "--metric", metavar="psnr|ssim|rmse|mae",
+    help=f"Figure after every iteration; ssim takes some 0.2 s a megapixel.  [default: {ImageOptions.metric}]",
+)
+@click.option("--reference", type=FILE, metavar="PICTURE", help="Figures are against this.  [default: the photograph]")
+@_FACTOR_BITS
 @click.option("--compressed", type=FILE, metavar="OUT", help="Write the factors in 8 bits, for `hwloop image decode`.")
 @_RUN_FILE
 @_PICTURES
@@ -58,6 +67,10 @@ def image(state: Path | None, pristine: bool | None, **given: object) -> None:
 @_number("--rank", RatingsOptions.rank, "Components.")
 @_number("--iterations", RatingsOptions.iterations, "ANLS iterations.")
 @_number("--ridge", "chosen on training data", "Ridge a rating.")
+@_number("--clip-low", "lowest rating", "Predictions are no lower.")
+@_number("--clip-high", "highest rating", "Predictions are no higher.")
+@click.option("--metric", metavar="rmse|mae", help=f"Figure by iteration.  [default: {RatingsOptions.metric}]")
+@_FACTOR_BITS
 @_RUN_FILE
 @_PICTURES
 @simulated_board
@@ -81,6 +94,7 @@ def ratings(state: Path | None, pristine: bool | None, **given: object) -> None:
 @_number("--ridge", MatrixOptions.ridge, "Penalty on the squared factors.")
 @_number("--l1", MatrixOptions.l1, "Penalty on the sum of the factors.")
 @click.option("--missing", is_flag=True, default=None, help="What a sparse file does not store is unknown, not zero.")
+@_FACTOR_BITS
 @click.option("--factors", type=FILE, metavar="OUT.npz", help="Write the factors W and H.")
 @_RUN_FILE
 @_PICTURES

@@ -17,7 +17,8 @@ from hwloop.cli.options import FOLDER
 def command(run: str, pictures: Path | None) -> None:
     """Replay a run: the same controller code on the recorded exchanges. Strict: what differs stops it (exit 7)."""
     from hwloop.controller.replay_job import replay_run
-    from hwloop.runlog.sources import find_journal
+    from hwloop.runlog.sources import find_run
 
-    with progress.report() as report, find_journal(run) as journal:
-        output.emit(replay_run(journal, report, pictures))
+    source = find_run(run)
+    with progress.report() as report:
+        output.emit(replay_run(source, report, pictures))

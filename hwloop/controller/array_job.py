@@ -14,8 +14,9 @@ from hwloop.controller.cells import array_names, cells_of, check_rows, spread_te
 from hwloop.controller.matrix_files import MATRIX_SUFFIXES, write_matrix
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
-from hwloop.controller.run import LIVE, Source, begin_run
+from hwloop.controller.run import begin_run
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.source import LIVE, Source
 from hwloop.report import Report
 from hwloop.runlog.record import ConductanceMaps, Quantity
 

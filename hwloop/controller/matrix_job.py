@@ -12,13 +12,16 @@ from hwloop import signals
 from hwloop.anls import HalfStep, Masked
 from hwloop.anls.exact import exact_half_step
 from hwloop.anls.loop import Factorization, Progress, factorize
+from hwloop.anls.problem import relative_residual
 from hwloop.apps.matrix import MatrixInput, load_matrix
+from hwloop.apps.rounding import round_factors
 from hwloop.config import RunSettings
 from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.output_files import OutputFiles, check_target
 from hwloop.controller.plan import Plan, check_simulated_fit, plan_dense
-from hwloop.controller.run import LIVE, Run, Source, begin_run
+from hwloop.controller.run import Run, begin_run
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.source import LIVE, Source
 from hwloop.controller.tracking import Watch
 from hwloop.errors import UsageError
 from hwloop.report import Report
@@ -33,7 +36,8 @@ MOST_PICTURED = 4_000_000
 
 @dataclass(frozen=True)
 class MatrixResult:
-    """What `factorize matrix` found; residuals are relative, |R - W H| / |R|."""
+    """What `factorize matrix` found; residuals are relative, |R - W H| / |R|: those of the factors as they are after
+    each iteration, and two at the end, which are of factors rounded to `factor_bits` where that was asked for."""
 
     name: str
     shape: tuple[int, int]
@@ -41,6 +45,9 @@ class MatrixResult:
     rank: int
     residual: np.ndarray
     reference_residual: np.ndarray
+    last_residual: float
+    last_reference_residual: float
+    factor_bits: int | None
     converged: bool
     factors: Path | None
     factors_sha256: str
@@ -52,8 +59,8 @@ class MatrixResult:
         curves = zip(self.residual.tolist(), self.reference_residual.tolist(), strict=False)
         return {
             "matrix": self.name, "shape": list(self.shape), "stored": self.stored, "rank": self.rank,
-            "residual": float(self.residual[-1]), "converged": self.converged,
-            "reference": {"residual": float(self.reference_residual[-1])},
+            "factor_bits": self.factor_bits, "residual": self.last_residual, "converged": self.converged,
+            "reference": {"residual": self.last_reference_residual},
             "iterations": [
                 {"iteration": number, "residual": residual, "reference_residual": reference}
                 for number, (residual, reference) in enumerate(curves, start=1)
@@ -67,9 +74,11 @@ class MatrixResult:
         count = len(self.residual)
         lines = [
             f"matrix     {self.name}, {m} x {n}, {self.stored:,} entries = ({m}x{self.rank})({self.rank}x{n})",
-            f"residual   {self.residual[-1]:.4g} of the matrix on the circuit, {self.reference_residual[-1]:.4g} in "
+            f"residual   {self.last_residual:.4g} of the matrix on the circuit, {self.last_reference_residual:.4g} in "
             f"float64, after {count} iteration{'s' * (count > 1)}{' (converged)' if self.converged else ''}",
         ]
+        if self.factor_bits:
+            lines.append(f"rounded    factors to {self.factor_bits} bits before the residual was taken")
         lines += [f"factors    {self.factors}"] if self.factors else []
         return "\n".join([*lines, *self.outcome.lines()])
 
@@ -111,10 +120,22 @@ def _factorize(
         signals.check()
 
     return factorize(
-        Masked(loaded.values) if options.missing else loaded.values, options.rank, solver=solver, start=options.start,
+        _data(loaded, options), options.rank, solver=solver, start=options.start,
         iterations=options.iterations, tolerance=options.tolerance, ridge=options.ridge, l1=options.l1, seed=seed,
         callback=after,
     )
+
+
+def _data(loaded: MatrixInput, options: MatrixOptions) -> Any:
+    return Masked(loaded.values) if options.missing else loaded.values
+
+
+def _last_residual(loaded: MatrixInput, options: MatrixOptions, found: Factorization) -> float:
+    """That of the last iteration, or of its factors once they are rounded."""
+    if options.factor_bits is None:
+        return float(found.residual[-1])
+    rounded = round_factors(found.W, found.H, options.factor_bits)
+    return relative_residual(_data(loaded, options), *rounded)
 
 
 def _finish(
@@ -124,13 +145,13 @@ def _finish(
     from hwloop.apps import pictures
 
     w, h = analog.W.reshape(-1, options.rank), analog.H.reshape(options.rank, -1)
+    residual, reference_residual = (_last_residual(loaded, options, found) for found in (analog, reference))
     count = min(len(analog.residual), len(reference.residual))
     convergence = (Convergence("matrix", "relative residual", analog.residual[:count], reference.residual[:count]),)
     record = session.record(
         "matrix", options, (loaded.source,), (FactorPair("matrix", w, h),), convergence,
         metrics=(
-            Quantity("residual", float(analog.residual[-1])),
-            Quantity("reference_residual", float(reference.residual[-1])),
+            Quantity("residual", residual), Quantity("reference_residual", reference_residual),
         ),
     )
     if options.factors:
@@ -145,10 +166,13 @@ def _finish(
     dense = isinstance(values, np.ndarray)
     if dense and values.size <= MOST_PICTURED and values.any():
         top = values.max()
-        shown = np.clip(w @ h / top, 0.0, 1.0)
+        shown_w, shown_h = round_factors(w, h, options.factor_bits)
+        shown = np.clip(shown_w @ shown_h / top, 0.0, 1.0)
         drawn["comparison"] = pictures.draw_comparison(values[:, :, None] / top, shown[:, :, None])
     return MatrixResult(
-        loaded.source.name, values.shape, values.size if dense else values.nnz, options.rank, analog.residual,
-        reference.residual, analog.converged, options.factors, factors_sha256([(w, h)]),
-        session.outcome(run_file, files.write_pictures(run.stem, drawn)),
+        name=loaded.source.name, shape=values.shape, stored=values.size if dense else values.nnz, rank=options.rank,
+        residual=analog.residual, reference_residual=reference.residual, last_residual=residual,
+        last_reference_residual=reference_residual, factor_bits=options.factor_bits, converged=analog.converged,
+        factors=options.factors, factors_sha256=factors_sha256([(w, h)]),
+        outcome=session.outcome(run_file, files.write_pictures(run.stem, drawn)),
     )

@@ -15,8 +15,9 @@ from hwloop.controller.array_job import ArrayResult
 from hwloop.controller.cells import array_names, check_place
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
-from hwloop.controller.run import LIVE, Source, begin_run
+from hwloop.controller.run import begin_run
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.source import LIVE, Source
 from hwloop.errors import DataError, LimitError
 from hwloop.link.protocol import BOARDS
 from hwloop.report import Report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,14 @@ from hwloop.anls.loop import Factorization, Progress, factorize
 from hwloop.apps import ratings as app
 from hwloop.apps.ratings import Fold, Ratings, Score
 from hwloop.apps.recommend import run_fields
+from hwloop.apps.rounding import round_factors
 from hwloop.config import RunSettings
 from hwloop.controller.outcome import RunOutcome
 from hwloop.controller.output_files import OutputFiles
 from hwloop.controller.plan import Plan, check_simulated_fit, plan_masked
-from hwloop.controller.run import LIVE, Run, Source, begin_run
+from hwloop.controller.run import Run, begin_run
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.source import LIVE, Source
 from hwloop.controller.tracking import Tracked, Watch, tracked
 from hwloop.errors import UsageError
 from hwloop.report import Report
@@ -32,7 +34,7 @@ from hwloop.runscript import RatingsOptions
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold on the circuit and in float64: scores, and factors with the test RMSE after each iteration."""
+    """One fold on the circuit and in float64: scores, and factors with the metric after each iteration."""
 
     number: int
     ridge: float
@@ -56,20 +58,23 @@ class FoldResult:
             "factors_sha256": factors_sha256([self.factors]),
         }
 
-    def text(self) -> str:
-        """For people."""
-        return f"fold {self.number}     {_scores(self.score, self.reference)}; ridge {self.ridge:g} a rating"
+    def text(self, metric: str) -> str:
+        """For people; `metric` comes first."""
+        return f"fold {self.number}     {_scores(metric, self.score, self.reference)}; ridge {self.ridge:g} a rating"
 
 
 @dataclass(frozen=True)
 class RatingsResult:
-    """What `factorize ratings` found."""
+    """What `factorize ratings` found. Predictions were clipped to `clip`, of factors rounded to `factor_bits`."""
 
     name: str
     users: int
     items: int
     ratings: int
     rank: int
+    metric: str
+    clip: tuple[float, float]
+    factor_bits: int | None
     folds: tuple[FoldResult, ...]
     outcome: RunOutcome
     goal_missed: None = None
@@ -86,18 +91,20 @@ class RatingsResult:
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
-        rmse, reference_rmse = (
+        key = self.metric
+        quality, reference_quality = (
             np.mean(curves, axis=0).tolist()
             for curves in ([f.analog.quality for f in self.folds], [f.float64.quality for f in self.folds])
         )
         return {
             "ratings": self.name, "users": self.users, "items": self.items, "observed": self.ratings,
-            "rank": self.rank, "rmse": self.score.rmse, "mae": self.score.mae,
+            "rank": self.rank, "metric": key, "clip": list(self.clip), "factor_bits": self.factor_bits,
+            "rmse": self.score.rmse, "mae": self.score.mae,
             "folds": [fold.document() for fold in self.folds],
             "reference": {"rmse": self.reference.rmse, "mae": self.reference.mae},
             "iterations": [
-                {"iteration": number, "rmse": analog, "reference_rmse": float64}
-                for number, (analog, float64) in enumerate(zip(rmse, reference_rmse, strict=True), start=1)
+                {"iteration": number, key: analog, f"reference_{key}": float64}
+                for number, (analog, float64) in enumerate(zip(quality, reference_quality, strict=True), start=1)
             ],
             "factors_sha256": factors_sha256([fold.factors for fold in self.folds]), **self.outcome.document(),
         }
@@ -107,8 +114,9 @@ class RatingsResult:
         return "\n".join([
             f"ratings    {self.name}: {self.ratings:,} by {self.users:,} users of {self.items:,} items, "
             f"rank {self.rank}",
-            *(fold.text() for fold in self.folds),
-            f"mean       {_scores(self.score, self.reference)}",
+            *([f"rounded    factors to {self.factor_bits} bits before figures are taken"] if self.factor_bits else []),
+            *(fold.text(self.metric) for fold in self.folds),
+            f"mean       {_scores(self.metric, self.score, self.reference)}",
             *self.outcome.lines(),
         ])
 
@@ -122,6 +130,7 @@ def run_ratings(
             "path of the ratings is missing: a GroupLens folder, the five folds u1.test to u5.test, or a CSV file"
         )
     ratings = app.load_ratings(options.path, settings.seed)
+    clip = _clip(options, ratings)
     numbers = ratings.fold_numbers if options.fold == "all" else (int(options.fold),)
     folds = [ratings.fold(number) for number in numbers]
     users, items = folds[0].train.shape
@@ -139,18 +148,35 @@ def run_ratings(
         with open_session(settings, run.report, run) as session:
             session.check_fit(max(users, items), options.rank)
             solver = session.half_step()
-            results = tuple(_run_fold(fold, options, settings.seed, session, solver, run) for fold in folds)
-        return _finish(ratings, results, options, files, session, run)
+            results = tuple(_run_fold(fold, options, clip, settings.seed, session, solver, run) for fold in folds)
+        return _finish(ratings, results, options, clip, files, session, run)
+
+
+def _clip(options: RatingsOptions, ratings: Ratings) -> tuple[float, float]:
+    """Lowest and highest prediction. Raises UsageError where they do not rise."""
+    lowest = ratings.lowest if options.clip_low is None else options.clip_low
+    highest = ratings.highest if options.clip_high is None else options.clip_high
+    if not lowest < highest:
+        raise UsageError(
+            f"clip_low is {lowest:g}, allowed below clip_high, {highest:g} (ratings are {ratings.lowest:g} to "
+            f"{ratings.highest:g}); widen the range"
+        )
+    return lowest, highest
 
 
 def _run_fold(
-    fold: Fold, options: RatingsOptions, seed: int, session: Session, solver: HalfStep, run: Run
+    fold: Fold, options: RatingsOptions, clip: tuple[float, float], seed: int, session: Session, solver: HalfStep,
+    run: Run,
 ) -> FoldResult:
+    def score(w: np.ndarray, h: np.ndarray) -> Score:
+        w, h = round_factors(w, h, options.factor_bits)
+        return app.score(app.predict(fold.train, w, h, fold.test_users, fold.test_items, *clip), fold.test_values)
+
     ridge = _chosen_ridge(fold, options, seed, run.report) if options.ridge is None else options.ridge
-    float64 = _track(fold, options, seed, ridge, exact_half_step, run)
-    analog = _track(fold, options, seed, ridge, solver, run, session)
-    score, reference = (_score(fold, found.factors.W, found.factors.H) for found in (analog, float64))
-    return FoldResult(fold.number, ridge, options.ridge is None, score, reference, analog, float64)
+    float64 = _track(fold, options, seed, ridge, exact_half_step, score, run)
+    analog = _track(fold, options, seed, ridge, solver, score, run, session)
+    found, reference = (score(tracked.factors.W, tracked.factors.H) for tracked in (analog, float64))
+    return FoldResult(fold.number, ridge, options.ridge is None, found, reference, analog, float64)
 
 
 def _chosen_ridge(fold: Fold, options: RatingsOptions, seed: int, report: Report) -> float:
@@ -168,14 +194,14 @@ def _chosen_ridge(fold: Fold, options: RatingsOptions, seed: int, report: Report
 
 
 def _track(
-    fold: Fold, options: RatingsOptions, seed: int, ridge: float, solver: HalfStep, run: Run,
-    session: Session | None = None,
+    fold: Fold, options: RatingsOptions, seed: int, ridge: float, solver: HalfStep,
+    score: Callable[[np.ndarray, np.ndarray], Score], run: Run, session: Session | None = None,
 ) -> Tracked:
-    """Factors of the training part, and the test RMSE by iteration; on the circuit of `session`, or in float64."""
+    """Factors of the training part, and the metric by iteration; on the circuit of `session`, or in float64."""
     return tracked(
         lambda callback: _factorize(fold.train, options, seed, ridge, solver, callback),
-        lambda w, h: _score(fold, w, h).rmse,
-        Watch(f"fold {fold.number}{'' if session else ', float64'}", options.iterations, "test RMSE", "1", run),
+        lambda w, h: getattr(score(w, h), options.metric),
+        Watch(f"fold {fold.number}{'' if session else ', float64'}", options.iterations, _quantity(options), "1", run),
         session.clock if session else None,
     )
 
@@ -190,29 +216,32 @@ def _factorize(
     )
 
 
-def _score(fold: Fold, w: np.ndarray, h: np.ndarray) -> Score:
-    return app.score(app.predict(fold.train, w, h, fold.test_users, fold.test_items), fold.test_values)
+def _quantity(options: RatingsOptions) -> str:
+    return f"test {options.metric.upper()}"
 
 
 def _mean(scores: list[Score]) -> Score:
     return Score(float(np.mean([score.rmse for score in scores])), float(np.mean([score.mae for score in scores])))
 
 
-def _scores(score: Score, reference: Score) -> str:
-    return (
-        f"RMSE {score.rmse:.4f}, MAE {score.mae:.4f} on the circuit; "
-        f"RMSE {reference.rmse:.4f}, MAE {reference.mae:.4f} in float64"
-    )
+def _scores(metric: str, score: Score, reference: Score) -> str:
+    order = ("mae", "rmse") if metric == "mae" else ("rmse", "mae")
+
+    def told(found: Score) -> str:
+        return ", ".join(f"{name.upper()} {getattr(found, name):.4f}" for name in order)
+
+    return f"{told(score)} on the circuit; {told(reference)} in float64"
 
 
 def _finish(
-    ratings: Ratings, folds: tuple[FoldResult, ...], options: RatingsOptions, files: OutputFiles, session: Session,
-    run: Run,
+    ratings: Ratings, folds: tuple[FoldResult, ...], options: RatingsOptions, clip: tuple[float, float],
+    files: OutputFiles, session: Session, run: Run,
 ) -> RatingsResult:
     from hwloop.apps import pictures
 
+    quantity = _quantity(options)
     convergence = tuple(
-        Convergence(f"fold {fold.number}", "test RMSE", fold.analog.quality, fold.float64.quality) for fold in folds
+        Convergence(f"fold {fold.number}", quantity, fold.analog.quality, fold.float64.quality) for fold in folds
     )
     score, reference = _mean([fold.score for fold in folds]), _mean([fold.reference for fold in folds])
     record = session.record(
@@ -224,7 +253,7 @@ def _finish(
             *(Quantity(f"fold_{fold.number}_rmse", fold.score.rmse) for fold in folds),
             *(Quantity(f"fold_{fold.number}_ridge", fold.ridge) for fold in folds),
         ),
-        fields=run_fields(ratings),
+        fields=run_fields(replace(ratings, lowest=clip[0], highest=clip[1])),
     )
     run_file = run.finish(record)
     drawn = {
@@ -232,6 +261,7 @@ def _finish(
         "conductance": pictures.draw_conductance(record.conductance),
     }
     return RatingsResult(
-        ratings.name, len(ratings.user_ids), len(ratings.item_ids), len(ratings.values), options.rank, folds,
+        ratings.name, len(ratings.user_ids), len(ratings.item_ids), len(ratings.values), options.rank,
+        options.metric, clip, options.factor_bits, folds,
         session.outcome(run_file, files.write_pictures(run.stem, drawn)),
     )

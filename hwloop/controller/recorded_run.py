@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from hwloop import config
 from hwloop.config import RigConfig, RunSettings
 from hwloop.controller.jobs import job
-from hwloop.controller.run import versions
+from hwloop.controller.source import versions
 from hwloop.errors import DataError
 from hwloop.runlog.bodies import Event
 from hwloop.runlog.digest import file_sha256
@@ -50,11 +50,24 @@ class RecordedRun:
         """The job's own options, paths as they were then."""
         return config.restore(job(self.kind)[0], self.begin.fields["options"])
 
-    def differences(self) -> str:
-        """What is not as it was when the run was made, in words; empty where nothing is known to differ."""
-        now, then = versions(), self.begin.fields
-        changed = [f"{name} {then.get(name)} then, {now[name]} now" for name in now if then.get(name) != now[name]]
-        return "; ".join(changed)
+    def differences(self, options: Any, settings: RunSettings) -> str:
+        """What is not as it was when the run was made, in words; empty where nothing is known to differ. `options` and
+        `settings` are those that it is done again with; where files are does not count."""
+        then = self.begin.fields
+        elsewhere = {*OUTPUTS, "pictures", "run_file", *(event.fields["option"] for event in self.inputs)}
+        sides = []
+        for chosen, rig, seed in (
+            (then["options"], then["rig"], then["seed"]),
+            (config.describe(options), config.describe(settings.rig), settings.seed),
+        ):
+            own = {name: value for name, value in chosen.items() if name not in elsewhere}
+            sides.append({"seed": seed, **flat({"options": own, "rig": rig})})
+        now = versions()
+        sides[0] |= {name: then.get(name) for name in now}
+        sides[1] |= now
+        return "; ".join(
+            f"{name} {was} then, {value} now" for name, (was, value) in changed(*sides).items()
+        )
 
     @contextlib.contextmanager
     def restored_inputs(self) -> Iterator[Any]:
@@ -91,6 +104,23 @@ def read_recorded_run(path: Path) -> RecordedRun:
     if begin is None:
         raise DataError(f"{path} ends before its run began; there is nothing to go on with or to replay")
     return RecordedRun(path, begin, tuple(inputs), result)
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one of "rig.board.name" and so on; tuples as lists, as JSON has them."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What is not the same in two mappings, by name; None stands for what one of them does not have."""
+    names = list(dict.fromkeys([*before, *after]))
+    return {name: pair for name in names if (pair := (before.get(name), after.get(name)))[0] != pair[1]}
 
 
 def _check_unchanged(chosen: Path, name: str, sha256: str) -> None:

@@ -8,31 +8,40 @@ from typing import Any
 
 from hwloop.controller.jobs import job
 from hwloop.controller.output_files import RUNS
-from hwloop.controller.recorded_run import OUTPUTS, RecordedRun, read_recorded_run
-from hwloop.controller.run import Source
+from hwloop.controller.recorded_run import OUTPUTS, read_recorded_run
+from hwloop.controller.source import Source
 from hwloop.errors import DivergenceError
 from hwloop.report import Report
-from hwloop.runlog.run_file import SUFFIX
+from hwloop.runlog.sources import RUN_FILE_SUFFIX, RunSource, find_journal
 
 
-def replay_run(journal: Path, report: Report, folder: Path | None = None) -> Any:
+def replay_run(run: RunSource, report: Report, folder: Path | None = None) -> Any:
     """The result of the recorded run, computed again; what it writes goes into `folder` (default: a new one in runs/).
 
     Raises DivergenceError where the controller asks for something else than what was recorded, ReplayEndError where
     the recording ends before the run does.
     """
-    recorded = read_recorded_run(journal)
-    folder = folder or _new_folder(recorded.name)
-    run_file = journal.with_suffix(SUFFIX)
-    source = Source(
-        journal, name=recorded.name, started=recorded.begin.fields["created"],
-        options=recorded.begin.fields["options"], run_file=run_file if run_file.exists() else None, folder=folder,
-    )
-    with recorded.restored_inputs() as options:
-        try:
-            return job(recorded.kind)[1](_redirected(options, folder), recorded.settings(), report, source)
-        except DivergenceError as error:
-            raise _explained(error, recorded) from error
+    with find_journal(run.path) as journal:
+        recorded = read_recorded_run(journal)
+        folder = folder or _new_folder(recorded.name)
+        source = Source(
+            journal, name=recorded.name, started=recorded.begin.fields["created"],
+            options=recorded.begin.fields["options"], run_file=_run_file(run), folder=folder,
+        )
+        settings = recorded.settings()
+        with recorded.restored_inputs() as options:
+            options = _redirected(options, folder)
+            try:
+                return job(recorded.kind)[1](options, settings, report, source)
+            except DivergenceError as error:
+                found = recorded.differences(options, settings)
+                error.differences = f"; since then changed: {found}" if found else "; no version changed since then"
+                raise
+
+
+def _run_file(run: RunSource) -> Path | None:
+    beside = run.path.with_suffix(RUN_FILE_SUFFIX)
+    return run.run_file or (beside if beside.exists() else None)
 
 
 def _redirected(options: Any, folder: Path) -> Any:
@@ -49,9 +58,3 @@ def _new_folder(name: str) -> Path:
     while (folder := RUNS / f"{name}-replay-{number}").exists():
         number += 1
     return folder
-
-
-def _explained(error: DivergenceError, recorded: RecordedRun) -> DivergenceError:
-    differences = recorded.differences()
-    error.differences = f"; since then changed: {differences}" if differences else "; no version changed since then"
-    return error

@@ -10,7 +10,7 @@ from hwloop.controller.jobs import job
 from hwloop.controller.output_files import RUNS
 from hwloop.controller.plan import DryRun
 from hwloop.controller.recorded_run import OUTPUTS, read_recorded_run
-from hwloop.controller.run import Source
+from hwloop.controller.source import Source
 from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.run_file import SUFFIX

@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hwloop import __version__, config, rig
+from hwloop import config, rig
 from hwloop.array.chip import RestoredCells
 from hwloop.array.program.common import ProgramResult
 from hwloop.config import RunSettings
+from hwloop.controller.journal_report import JournalReport
 from hwloop.controller.outcome import JournalCost
 from hwloop.controller.output_files import RUNS, check_folder
+from hwloop.controller.source import Source, versions
 from hwloop.errors import BoardError, DataError, DeviceError, JournalError, LinkError, StoppedError, UsageError
 from hwloop.link.link import Link
-from hwloop.link.protocol import WIRE_HASH, WIRE_REVISION
 from hwloop.link.transport import Transport
 from hwloop.report import Report
 from hwloop.runlog.digest import file_sha256
@@ -42,46 +40,13 @@ from hwloop.runlog.run_file import write_run_file
 
 # An input larger than this is named in the journal, with its hash, but not kept there.
 MOST_EMBEDDED_BYTES = 64 << 20
-PHASE_SECONDS, FACTORS_SECONDS = 0.5, 30.0
+FACTORS_SECONDS = 30.0
 # A chip that was left alone for longer, in bench time on a simulated board, is verified before a run goes on.
 RESTORE_AFTER_SECONDS = 10.0
 # Events that say how a run went, the same each time it is gone through; the others depend on the time of day.
 _TIMED = frozenset({"phase", "factors", "note"})
 # What a run can be gone on from: the board or the wire failed, or somebody stopped it.
 _RESUMABLE = (BoardError, DeviceError, JournalError, LinkError, StoppedError)
-_VERSIONED = ("numpy", "scipy", "numba", "h5py")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a run's replies come from. Without a journal: a board. With one: `goes_on` from its end on a board, or
-    else a replay. `name`, `started`, `options` and `run_file` are those of the recorded run; `folder` is where a replay
-    puts its pictures."""
-
-    journal: Path | None = None
-    goes_on: bool = False
-    name: str = ""
-    started: str = ""
-    options: Mapping[str, Any] | None = None
-    run_file: Path | None = None
-    folder: Path = RUNS
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether there is no board at all."""
-        return self.journal is not None and not self.goes_on
-
-
-LIVE = Source()
-
-
-def versions() -> dict[str, Any]:
-    """What the run was made with."""
-    return {
-        "hwloop": __version__, "wire_hash": f"{WIRE_HASH:08x}", "wire_revision": WIRE_REVISION,
-        "python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONED},
-        "platform": platform.platform(),
-    }
 
 
 class Run:
@@ -94,13 +59,14 @@ class Run:
         self.kind, self.settings, self.source, self.name = kind, settings, source, name
         self.options = config.describe(options) if source.options is None else dict(source.options)
         self.started = source.started or utc_now()
-        self.report = _JournalReport(report, self)
+        self.report = JournalReport(report, self)
         self._writer, self._inner = writer, report
         self._recorded: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
         self._recording: Recording | None = None
         self._link: ResumingLink | None = None
-        self._recorder = JournalRecorder(writer) if writer else None
+        self._recorder = JournalRecorder(writer, self.name_journal) if writer else None
+        self._is_named = False
         self._rounds, self._is_new_folder, self._had_state = 0, is_new_folder, False
         self._factors_seconds = time.monotonic()
         if source.journal is not None:
@@ -119,6 +85,11 @@ class Run:
     def is_live(self) -> bool:
         """Whether replies come from a board now."""
         return not self.source.is_replay and (self._link.is_live if self._link else not self.source.goes_on)
+
+    @property
+    def has_consent(self) -> bool:
+        """Whether the next question was answered when the run was recorded."""
+        return self.source.is_replay or self._told["consent"] < self._recorded["consent"]
 
     @property
     def is_over(self) -> bool:
@@ -176,7 +147,14 @@ class Run:
             link.on_resumed = restored
         self.event("cells", {"array_serial": array["serial"], "bad_cells": array["bad_cells"]})
         self.event("board", {"board": board, "array": array})
-        if self._writer:
+        if self.source.goes_on:
+            self.name_journal()
+
+    def name_journal(self) -> None:
+        """Say once where the journal is: before anything else is told, at the latest before the first pulse. A run that
+        is refused before that leaves no journal and needs no word about it."""
+        if self._writer and not self._is_named:
+            self._is_named = True
             self._inner.note(f"journal {self._writer.path}")
 
     def event(
@@ -228,7 +206,7 @@ class Run:
         self._recorder.flush()
         result = record.to_event()
         self.event("result", result.fields, result.arrays)
-        self.event("end")
+        self._writer.event("end")
         path = self._writer.path
         self._writer.close()
         target = path.with_suffix(RUN_FILE_SUFFIX)
@@ -277,6 +255,7 @@ class Run:
 
     def _gone_live(self, found: GoneLive) -> bool:
         """Journal where the run goes on; whether cells have to be looked after first."""
+        self.name_journal()
         if self.keep and found.ticks and not self._had_state:
             raise DataError(
                 f"the simulated board's state {self.keep.state} is gone, and the cells with it: nothing can go on from "
@@ -358,38 +337,3 @@ def _new_journal(kind: str, run_file: Path | None) -> JournalWriter:
         number += 1
 
 
-class _JournalReport(Report):
-    """Passes everything on, and keeps what is worth keeping."""
-
-    def __init__(self, inner: Report, run: Run):
-        self._inner, self._run = inner, run
-        self._phase, self._phase_seconds = "", 0.0
-
-    def step(self, phase: str, done: int, total: int) -> None:
-        self._inner.step(phase, done, total)
-        now_seconds = time.monotonic()
-        if phase != self._phase or done >= total or now_seconds - self._phase_seconds > PHASE_SECONDS:
-            self._phase, self._phase_seconds = phase, now_seconds
-            self._run.event("phase", {"phase": phase, "done": done, "total": total})
-
-    def iteration(
-        self, label: str, iteration: int, of: int, residual: float | None, quality: float | None, quantity: str,
-        unit: str,
-    ) -> None:
-        self._inner.iteration(label, iteration, of, residual, quality, quantity, unit)
-        self._run.event("iteration", {
-            "label": label, "iteration": iteration, "of": of, "residual": residual, "quality": quality,
-            "quantity": quantity, "unit": unit,
-        })
-
-    def resent(self, frames: int) -> None:
-        self._inner.resent(frames)
-
-    def note(self, text: str) -> None:
-        self._inner.note(text)
-        self._run.event("note", {"text": text})
-
-    def confirm(self, question: str) -> None:
-        if self._run.is_live:
-            self._inner.confirm(question)
-        self._run.event("consent", {"question": question})

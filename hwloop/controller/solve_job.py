@@ -16,8 +16,9 @@ from hwloop.controller.counters import Counters
 from hwloop.controller.matrix_files import MATRIX_SUFFIXES, write_matrix
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import Plan, check_simulated_fit, plan_solve
-from hwloop.controller.run import LIVE, Source, begin_run
+from hwloop.controller.run import begin_run
 from hwloop.controller.session import open_session
+from hwloop.controller.source import LIVE, Source
 from hwloop.errors import DataError
 from hwloop.report import Report
 from hwloop.runlog.record import Field, InputFile, Quantity

@@ -92,6 +92,10 @@ class HostServer(ABC):
         """Descriptors that the board itself wants to read from, and to write to."""
         return [], []
 
+    def wait_seconds(self) -> float:
+        """How long nothing may happen before `take` is called all the same."""
+        return DEAD_MAN_SECONDS / 4
+
     def serve_own(self, readable: set[int], writable: set[int]) -> None:  # noqa: B027 - a board may have none
         """Read from and write to the board's own descriptors."""
 
@@ -106,7 +110,7 @@ class HostServer(ABC):
         writing += [host.descriptor for host in self.hosts.values() if host.outgoing]
         if self._listener:
             reading.append(self._listener.fileno())
-        readable, writable, _ = (set(ready) for ready in select.select(reading, writing, [], DEAD_MAN_SECONDS / 4))
+        readable, writable, _ = (set(ready) for ready in select.select(reading, writing, [], self.wait_seconds()))
         now_seconds = time.monotonic()
         for descriptor in list(self.hosts):
             if descriptor in readable:

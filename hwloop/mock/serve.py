@@ -73,9 +73,14 @@ def serve_port(
 
     Raises UsageError on another kind of name, DeviceError where the address is taken or the firmware does not run.
     """
+    serve_hosts(lambda: _server(config, firmware), port, ready)
+
+
+def serve_hosts(make_server: Callable[[], HostServer], port: str, ready: Callable[[str], None]) -> None:
+    """As `serve_port`, with any server, which is made once the port is there."""
     with contextlib.ExitStack() as stack:
         if port == "pty":
-            server = _server(config, firmware)
+            server = make_server()
             master, slave = os.openpty()
             tty.setraw(slave)
             stack.callback(os.close, master)
@@ -84,7 +89,7 @@ def serve_port(
             ready(os.ttyname(slave))
         else:
             listener, name = _listen(port, stack)
-            server = _server(config, firmware)
+            server = make_server()
             server.listen(listener)
             ready(name)
         server.run()

@@ -40,12 +40,17 @@ class Difference:
         width = min(max(map(len, (left_title, *self.window()[0]))), COLUMN_CHARACTERS)
         shown = [f"  {_fitted(left_title, width)}   {right_title}"]
         shown += [f"  {'-' * width}   {'-' * width}"]
-        shown += [f"  … {start} lines that are equal"] if start else []
+        shown += [f"  … {start} lines that are equal: {self._hidden(start)}"] if start else []
         for number, (left, right) in enumerate(sides, start=start):
             mark = ">" if number == self.first else "|" if left != right else " "
             shown.append(f"{mark} {_fitted(left, width)}   {_fitted(right, COLUMN_CHARACTERS).rstrip()}")
         hidden = max(len(self.left), len(self.right)) - start - len(sides)
         return [line.rstrip() for line in shown] + ([f"  … {hidden} more lines"] if hidden > 0 else [])
+
+    def _hidden(self, start: int) -> str:
+        """What the lines belong to that are not shown."""
+        sections = [line.strip() for line in self.left[1:start] if line.startswith(" section")]
+        return ", ".join([self.left[0], *sections[-1:]])
 
     def line(self) -> tuple[str, str]:
         """What each side is and its first line that differs, as one text."""

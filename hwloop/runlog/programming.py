@@ -156,16 +156,17 @@ class Programming:
             same = [held for number, held in self._held if number == step]
             error = np.abs(value - target)
             within = (error <= window.tolerance_siemens) | (is_hrs & (value <= window.hrs_accept_siemens))
-            ordered = np.sort(error[~np.isnan(error)])
-            known = len(ordered)
+            error = error[~np.isnan(error)]
+            known = len(error)
+            median, most = known // 2, int(0.9 * (known - 1))
+            ordered = np.partition(error, [median, most]) if known else np.full(1, np.nan)
             self._steps.append(
                 1, count=self._steps.rows + 1, round=self.round, step=step,
                 cells_read=sum(len(held.cells) for held in same),
                 cell_pulses=sum(held.pulses for held in same),
                 within_share=np.nan if np.isnan(window.tolerance_siemens) or not count else within.mean(),
-                error_median_siemens=ordered[known // 2] if known else np.nan,
-                error_90_percent_siemens=ordered[int(0.9 * (known - 1))] if known else np.nan,
-                error_max_siemens=ordered[-1] if known else np.nan,
+                error_median_siemens=ordered[median], error_90_percent_siemens=ordered[most],
+                error_max_siemens=ordered[most:].max(),
             )
         self._place[cells] = -1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hwloop.errors import JournalError
 from hwloop.link.frames import Frame
@@ -22,10 +22,10 @@ _TOLD_TICKS = {Command.OPEN: OpenReply, Command.SAFE: SafeReply, Command.CLOSE: 
 
 class JournalRecorder:
     """The recorder of a link: `current` is the exchange under way, `ticks` the bench time after it; `has_pulsed` once
-    a PULSE was about to be sent."""
+    a PULSE was about to be sent, and `before_first_pulse` is called."""
 
-    def __init__(self, journal: JournalWriter):
-        self._journal = journal
+    def __init__(self, journal: JournalWriter, before_first_pulse: Callable[[], None] = lambda: None):
+        self._journal, self._before_first_pulse = journal, before_first_pulse
         self.current, self.ticks = 0, 0
         self.has_pulsed = False
         self._next = 0
@@ -72,6 +72,8 @@ class JournalRecorder:
             if Command.PULSE in kinds:
                 # The step before this one is on disk when this returns, and this one while the board carries it out.
                 self._journal.sync_beside()
+                if not self.has_pulsed:
+                    self._before_first_pulse()
                 self.has_pulsed = True
 
     def received(self, replies: list[tuple[int, Frame]], counters: LinkCounters) -> None:

@@ -36,6 +36,8 @@ def timeline_inches(spans: Sequence[Span]) -> float:
 
 def draw_timeline(spans: Sequence[Span], pauses: Sequence[tuple[float, float]] = ()) -> Figure:
     """Bars of `spans`, first on top, on one time axis; `pauses` (begin, end), when nobody worked on it, are grey."""
+    from matplotlib.ticker import MaxNLocator
+
     longest = max(span.end_seconds for span in spans)
     scale, unit = next(((per, name) for least, per, name in _UNITS if longest >= least), (1.0, "seconds"))
     lines = list(dict.fromkeys(span.label for span in spans))
@@ -54,6 +56,7 @@ def draw_timeline(spans: Sequence[Span], pauses: Sequence[tuple[float, float]] =
         axes.axvspan(begin_seconds / scale, end_seconds / scale, color=LIMIT_COLOUR, alpha=0.25, linewidth=0)
     axes.set_ylim(len(lines) - 0.5, -0.95)
     axes.set_xlim(left=0.0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"{unit} since the beginning")

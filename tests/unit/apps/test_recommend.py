@@ -9,7 +9,7 @@ from hwloop.apps.ratings import load_ratings
 from hwloop.apps.recommend import recommend, run_fields
 from hwloop.errors import DataError, UsageError
 from hwloop.runlog.record import FactorPair, RunRecord
-from hwloop.runlog.run_file import create_run, write_run
+from hwloop.runlog.run_file import write_run
 
 # Users 1 and 2, items 1 to 5; user 1 has rated items 1 and 2.
 _RATED = ((1, 1, 5), (1, 2, 3), (2, 3, 4), (2, 4, 1), (2, 5, 2))
@@ -27,10 +27,10 @@ def record(tmp_path):
 
 def test_best_unrated_items_first_with_titles_from_the_newest_run(tmp_path, record):
     older = dataclasses.replace(record, created="2020-01-01T00:00:00.000000+00:00", factors=record.factors[1:])
-    create_run(tmp_path / "runs", older)
-    newest = create_run(tmp_path / "runs", record)
+    write_run(tmp_path / "runs" / "b.h5", older)
+    write_run(tmp_path / "runs" / "a.h5", record)
     found = recommend("1", 2, folder=tmp_path / "runs")
-    assert found.run_file == newest
+    assert found.run_file.name == "a.h5"
     assert [(item.item_id, item.title, item.predicted_rating) for item in found.items] == [
         ("4", "Tître 4", 3.5), ("3", "Tître 3", 1.5),
     ]

@@ -6,8 +6,6 @@ import pytest
 
 from hwloop.controller.output_files import OutputFiles, check_folder, check_target
 from hwloop.errors import UsageError
-from hwloop.runlog.record import RunRecord
-from hwloop.runlog.run_file import read_run
 
 
 @pytest.fixture(autouse=True)
@@ -16,14 +14,10 @@ def folder(tmp_path, monkeypatch):
     Path("taken").write_text("mine")
 
 
-def test_a_run_file_of_its_own_name_in_a_folder_that_is_made():
-    path = OutputFiles("image", None, None).write_run(RunRecord("image", 3, {}))
-    assert path.parent == Path("runs") and read_run(path).seed == 3
-
-
-def test_a_named_run_file_and_folders_that_are_not_there_yet():
-    path = OutputFiles("image", Path("a/b/run.h5"), Path("c")).write_run(RunRecord("image", 0, {}))
-    assert path == Path("a/b/run.h5") and path.exists() and not Path("c").exists()
+def test_files_go_into_runs_or_where_they_are_named_and_nothing_is_made_yet():
+    OutputFiles("image", None, None)
+    OutputFiles("image", Path("a/b/run.h5"), Path("c"))
+    assert sorted(path.name for path in Path().iterdir()) == ["taken"]
 
 
 @pytest.mark.parametrize(
@@ -52,11 +46,20 @@ def test_folders():
         check_folder(Path("taken/away"))
 
 
-def test_a_picture_that_cannot_be_written_leaves_the_run_and_names_it(tmp_path):
+def test_pictures_lie_beside_the_run_or_in_their_folder():
+    from hwloop.apps.pictures.figure import new_figure
+
+    drawn = {"convergence": new_figure(1.0)}
+    (beside,) = OutputFiles("image", None, None).write_pictures(Path("runs/x"), drawn)
+    (apart,) = OutputFiles("image", None, Path("pictures")).write_pictures(Path("runs/x"), drawn)
+    assert (beside, apart) == (Path("runs/x-convergence.png"), Path("pictures/x-convergence.png"))
+    assert beside.read_bytes() == apart.read_bytes()
+
+
+def test_a_picture_that_cannot_be_written_names_the_run_which_is_whole():
     from hwloop.apps.pictures.figure import new_figure
 
     files = OutputFiles("image", Path("run.h5"), Path("pictures"))
-    run_file = files.write_run(RunRecord("image", 0, {}))
     Path("pictures").write_text("somebody was quicker")
-    with pytest.raises(UsageError, match="the run itself is whole, in run.h5"):
-        files.write_pictures(run_file, {"convergence": new_figure(1.0)})
+    with pytest.raises(UsageError, match="the run itself is whole, in run"):
+        files.write_pictures(Path("run"), {"convergence": new_figure(1.0)})

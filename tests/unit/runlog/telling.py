@@ -35,7 +35,8 @@ class Teller:
         """Event "run", IDENTIFY, DESCRIBE, OPEN, event "board"."""
         self.event(
             "run", name="told", kind=kind, options={"rank": 2}, rig={"name": "default", "program": PROGRAM}, seed=7,
-            created=CREATED, hwloop="0.1.0", python="3.11", wire_hash="b9b6463d", arguments=["factorize", kind], **fields,
+            created=CREATED, hwloop="0.1.0", python="3.11", wire_hash="b9b6463d", arguments=["factorize", kind],
+            **fields,
         )
         self.event("input", {"data": np.arange(5, dtype=np.uint8)}, name="p.png", sha256="ab" * 32, bytes=5,
                    embedded=True, option="path")
@@ -67,10 +68,11 @@ class Teller:
         self.writer.replies(Replies(exchange, 10, 20, self.ticks, frames))
 
     def pulse_and_read(self, cells, amplitude_volts, gate_volts, codes, polarity=Polarity.SET, answered=True):
-        """One step of write-verify: every cell is pulsed (not where `amplitude_volts` is None) and reads `codes` (n,)."""
+        """One step of write-verify: cells are pulsed (not where `amplitude_volts` is None) and read `codes` (n,)."""
         requests, replies = [], []
         if amplitude_volts is not None:
-            pulses = CellPulses(cells, *(np.full(len(cells), value) for value in (polarity, amplitude_volts, gate_volts, 1e-6)))
+            same = (np.full(len(cells), value) for value in (polarity, amplitude_volts, gate_volts, 1e-6))
+            pulses = CellPulses(cells, *same)
             for payload in pack_pulses(SCALES, pulses).payloads:
                 requests.append((Command.PULSE, payload))
                 replies.append(wire.PulseReply(100, 1).pack())
@@ -81,9 +83,8 @@ class Teller:
             bits = np.zeros(-(-count // 16) * 16, np.uint8)
             bits[:count] = 1
             requests.append((Command.READ, payload))
-            replies.append(
-                wire.ReadReply(200).pack() + own.astype("<u2").tobytes() + np.packbits(bits, bitorder="little").tobytes()
-            )
+            steady = np.packbits(bits, bitorder="little").tobytes()
+            replies.append(wire.ReadReply(200).pack() + own.astype("<u2").tobytes() + steady)
             done += count
         self.exchange(requests, replies if answered else [None] * len(replies))
 
