@@ -25,7 +25,7 @@ from hwloop.controller.outcome import JournalCost
 from hwloop.controller.output_files import RUNS, check_folder
 from hwloop.controller.source import Source, versions
 from hwloop.errors import BoardError, DataError, DeviceError, JournalError, LinkError, StoppedError, UsageError
-from hwloop.link.link import Link
+from hwloop.link.link import Link, LinkCounters
 from hwloop.link.transport import Transport
 from hwloop.report import Report
 from hwloop.runlog.digest import file_sha256
@@ -65,6 +65,7 @@ class Run:
         self._told: Counter[str] = Counter()
         self._recording: Recording | None = None
         self._link: ResumingLink | None = None
+        self._counters = LinkCounters()
         self._recorder = JournalRecorder(writer, self.name_journal) if writer else None
         self._is_named = False
         self._rounds, self._is_new_folder, self._had_state = 0, is_new_folder, False
@@ -136,13 +137,14 @@ class Run:
         return {int(cell): status for cell, status in event.fields["bad_cells"].items()} if event else None
 
     def opened(
-        self, board: Mapping[str, Any], array: Mapping[str, Any], link: object, restore: Callable[[], RestoredCells]
+        self, board: Mapping[str, Any], array: Mapping[str, Any], link: Link | ResumingLink | RecordedLink, restore: Callable[[], RestoredCells]
     ) -> None:
         """The session has begun. `restore` brings cells back that drifted while nobody looked after them."""
         def restored() -> None:
             found = restore()
             self.event("restored", vars(found))
 
+        self._counters = link.counters
         if isinstance(link, ResumingLink | RecordedLink):
             link.on_resumed = restored
         self.event("cells", {"array_serial": array["serial"], "bad_cells": array["bad_cells"]})
@@ -184,6 +186,7 @@ class Run:
         self._rounds += 1
         cells, accepted = len(result.cells), int(result.accepted.sum())
         self._inner.programmed(self._rounds, cells, accepted, cells - accepted, result.cell_pulses)
+        self._inner.resent(self._counters.resent)
         self.event("programmed", {
             "round": self._rounds, "cells": cells, "accepted": accepted, "given_up": cells - accepted,
             "steps": result.steps, "cell_pulses": result.cell_pulses, "row_pulses": result.row_pulses,
@@ -236,7 +239,7 @@ class Run:
             self._recorder.flush()
             self._writer.event("stopped", {
                 "reason": type(error).__name__, "exit_code": getattr(error, "exit_code", None),
-                "message": " ".join(str(error).split()),
+                "message": " ".join(str(error).split()), "resumable": resumable,
             })
             self._writer.event("end")
         self._writer.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from hwloop.errors import DataError
 from hwloop.link import protocol as wire
@@ -21,17 +20,12 @@ from hwloop.mock.refusal import RefusalError
 from hwloop.mock.sections import fixed_part
 
 Request = tuple[int, bytes]
+Answer = tuple[int, bytes]          # status and payload
+# One exchange: requests, to each its reply or None, and the seconds that it took.
+Recorded = tuple[Sequence[Request], Sequence[Answer | None], float]
 # Statuses of a command that was not taken: its sequence number is still free.
 _NOT_TAKEN = frozenset({Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED})
 _GROUNDED = frozenset({*_NOT_TAKEN, Status.FAULT})
-
-
-class Recorded(NamedTuple):
-    """One exchange: requests (command, payload), to each the reply (status, payload) or None, and how long it took."""
-
-    requests: Sequence[Request]
-    replies: Sequence[tuple[int, bytes] | None]
-    seconds: float
 
 
 # Told what had been recorded (None: nothing any more) and what came, when the two differ.
@@ -84,14 +78,14 @@ class RecordedBoard:
     def _beginning(self) -> dict[int, bytes]:
         """What the board said of itself before its first command."""
         found: dict[int, bytes] = {}
-        for exchange in self._exchanges:
-            kind = exchange.requests[0][0]
+        for requests, replies, _ in self._exchanges:
+            kind, answer = requests[0][0], replies[0]
             if kind in wire.SEQUENCED:
                 break
-            if exchange.replies[0] is not None and exchange.replies[0][0] == Status.OK:
-                found.setdefault(kind, exchange.replies[0][1])
-        if missing := [kind.name for kind in (Command.IDENTIFY, Command.DESCRIBE) if kind not in found]:
-            raise DataError(f"the recording ends before the board said what it is ({', '.join(missing)}); serve another")
+            if answer is not None and answer[0] == Status.OK:
+                found.setdefault(kind, answer[1])
+        if not {Command.IDENTIFY, Command.DESCRIBE} <= found.keys():
+            raise DataError("the recording ends before the board said what it is; serve another")
         return found
 
     def _start_over(self) -> None:
@@ -204,7 +198,7 @@ class RecordedServer(HostServer):
                     self._answer(host, frame, now_seconds)
         while self._due and self._due[0][0] <= now_seconds:
             _, host, data = self._due.popleft()
-            if host.descriptor in self.hosts:
+            if self.hosts.get(host.descriptor) is host:
                 self.tell(host, data)
         self.board.check_dead_man(now_seconds)
 
@@ -225,10 +219,10 @@ class _Script:
 
     def __init__(self, exchanges: Iterator[Recorded]):
         self._exchanges = exchanges
-        self._waiting: deque[tuple[Request, tuple[int, bytes] | None]] = deque()
+        self._waiting: deque[tuple[Request, Answer | None]] = deque()
         self._seconds, self._was_refused = 0.0, False
 
-    def take(self, came: Request) -> tuple[Request | None, tuple[int, bytes] | None, float]:
+    def take(self, came: Request) -> tuple[Request | None, Answer | None, float]:
         """What was recorded next, the reply where that is what came, and how long it took."""
         if not self._waiting:
             self._fill()
@@ -247,14 +241,14 @@ class _Script:
     def _fill(self) -> None:
         self._waiting.clear()
         self._was_refused = False
-        for exchange in self._exchanges:
-            if exchange.requests[0][0] not in wire.SEQUENCED:
+        for requests, replies, seconds in self._exchanges:
+            if requests[0][0] not in wire.SEQUENCED:
                 continue
-            pairs = list(zip(exchange.requests, exchange.replies, strict=True))
-            if any(reply is not None and reply[0] != Status.OK for reply in exchange.replies):
+            pairs = list(zip(requests, replies, strict=True))
+            if any(answer is not None and answer[0] != Status.OK for answer in replies):
                 pairs = [pair for pair in pairs if pair[1] is not None]     # the rest was not sent
             self._waiting.extend(pairs)
-            self._seconds = exchange.seconds / len(pairs)
+            self._seconds = seconds / len(pairs)
             return
 
 

@@ -35,6 +35,9 @@ class Kind(IntEnum):
     REPLY = 3       # frames that came back
 
 
+_KNOWN = frozenset(Kind)
+
+
 @dataclass(frozen=True)
 class Header:
     """Beginning of a journal: `run_id` (16 random bytes) and the time of creation, Unix ns."""
@@ -55,10 +58,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Record:
-    """One whole record: where it begins in the file, its number, Unix ns, and what it holds."""
+    """One whole record: where it begins in the file, its number, Unix ns, and what it holds. `kind` is a plain number
+    where this version does not know it."""
 
     offset: int
-    kind: Kind
+    kind: Kind | int
     sequence: int
     time_ns: int
     body: bytes
@@ -105,7 +109,6 @@ def read_records(file: BinaryIO, header: Header, sequence: int = 0) -> Iterator[
         body = rest[:body_bytes]
         if _CRC.unpack_from(rest, body_bytes)[0] != zlib.crc32(body, zlib.crc32(fixed, header.crc)):
             return
-        if kind in Kind._value2member_map_:     # kinds of a later minor version are passed over
-            yield Record(offset, Kind(kind), sequence, time_ns, body)
+        yield Record(offset, Kind(kind) if kind in _KNOWN else kind, sequence, time_ns, body)
         offset += RECORD_OVERHEAD_BYTES + body_bytes
         sequence += 1

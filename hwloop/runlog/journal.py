@@ -19,9 +19,11 @@ from hwloop import signals
 from hwloop.errors import DataError, DeviceError, JournalError, UsageError
 from hwloop.runlog.bodies import Event, Replies, Requests
 from hwloop.runlog.framing import Header, Kind, Record, encode_record, read_header, read_records
+from hwloop.runlog.tail import read_tail
 
 # What is not on disk after this long is brought there; every programming step does so too.
 SYNC_SECONDS = 1.0
+_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 10, 0.01
 
 
 class JournalWriter:
@@ -59,7 +61,7 @@ class JournalWriter:
             raise UsageError(f"{path} exists and is not overwritten; choose another name or remove it first") from error
         except OSError as error:
             raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, path)
         writer = cls(path, descriptor, header, 0, 0, header.created_ns)
         writer._write(header.encode())
         return writer
@@ -68,23 +70,28 @@ class JournalWriter:
     def go_on(cls, path: Path) -> JournalWriter:
         """Append to the journal `path`, behind its last whole record; what is torn behind that is cut off.
 
-        Raises DataError where it is none, DeviceError where another process writes it.
+        Raises DataError where it is none or damaged in its middle, DeviceError where another process writes it.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
             raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            _lock(descriptor, path)
+            with open(path, "rb") as file:
+                header = read_header(file, str(path))
+                sequence, end, last_ns = 0, file.tell(), header.created_ns
+                for record in read_records(file, header):
+                    sequence, end, last_ns = record.sequence + 1, record.end, record.time_ns
+                if read_tail(file, header).end > end:
+                    raise DataError(
+                        f"{path} is damaged at byte {end:,}, in its middle: what follows would be lost; "
+                        "`hwloop logs recover` saves what comes before"
+                    )
+            os.ftruncate(descriptor, end)
+        except BaseException:
             os.close(descriptor)
-            raise DeviceError(f"{path} is being written by another process: that run still goes on") from error
-        with open(path, "rb") as file:
-            header = read_header(file, str(path))
-            sequence, end, last_ns = 0, file.tell(), header.created_ns
-            for record in read_records(file, header):
-                sequence, end, last_ns = record.sequence + 1, record.end, record.time_ns
-        os.ftruncate(descriptor, end)
+            raise
         return cls(path, descriptor, header, sequence, end, last_ns)
 
     def event(
@@ -187,6 +194,16 @@ class JournalWriter:
         except OSError as error:
             return f"what it held could not be saved ({error.strerror})"
         return f"what it held was saved as {name}"
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Lock a journal for writing. Whoever only looks whether it is locked holds the lock for microseconds."""
+    for _ in range(_LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_LOCK_PAUSE_SECONDS)
+    raise DeviceError(f"{path} is being written by another process: that run still goes on")
 
 
 @dataclass(frozen=True)

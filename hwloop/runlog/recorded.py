@@ -159,7 +159,7 @@ class Recording:
                     current.sequence = (asked.sequence - asked.first) & 0xFFFF
                     continue
                 return asked
-            else:
+            elif record.kind is Kind.REPLY:
                 came = Replies.decode(record.body)
                 self.tail.ticks = came.ticks
                 if current is not None and came.exchange == current.number:
@@ -234,7 +234,7 @@ class RecordedLink:
         if exchange is None or not exchange.is_complete:
             raise ReplayEndError(
                 f"{self.recording.name}: the recording ends after {self._exchanges:,} exchanges, the run was not "
-                "finished; `hwloop logs resume` finishes it"
+                "finished; `hwloop logs resume` finishes it", self.recording.tail.exchange, requests,
             )
         return exchange.payloads()
 

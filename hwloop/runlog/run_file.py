@@ -101,7 +101,7 @@ class _Writer:
             elif record.kind is Kind.REQUEST:
                 for exchange in self._assembler.requests(Requests.decode(record.body), record.time_ns):
                     self._take_exchange(exchange)
-            else:
+            elif record.kind is Kind.REPLY:
                 for exchange in self._assembler.replies(Replies.decode(record.body), record.time_ns):
                     self._take_exchange(exchange)
             self._sink.check()

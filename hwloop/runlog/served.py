@@ -10,6 +10,8 @@ from hwloop.runlog.journal import Journal
 from hwloop.runlog.recorded import RecordedExchange, Recording
 from hwloop.runlog.spoken import request_lines
 
+Reply = tuple[int, bytes]
+
 
 class RecordedExchanges:
     """What the controller of a run asked for, as (requests, replies, seconds), from the beginning each time it is gone
@@ -20,11 +22,12 @@ class RecordedExchanges:
         self._recording = Recording(journal)
         self._number = 0
 
-    def __iter__(self) -> Iterator[tuple[list[Request], list[tuple[int, bytes] | None], float]]:
+    def __iter__(self) -> Iterator[tuple[list[Request], list[Reply | None], float]]:
         recording = self._recording = Recording(self._journal)
         while (exchange := recording.next()) is not None:
             self._number = exchange.number
-            yield exchange.requests, [_reply(exchange, n) for n in range(len(exchange.requests))], exchange.seconds
+            replies = [_reply(exchange, index) for index in range(len(exchange.requests))]
+            yield exchange.requests, replies, exchange.seconds
 
     def unanswered(self, expected: Request | None, came: Request) -> str:
         """One line on a request that the recording does not answer, `expected` (None: nothing) is what it has there."""
@@ -39,6 +42,6 @@ class RecordedExchanges:
         return f"{where}: recorded is {then}; what came is {now}; it gets no reply"
 
 
-def _reply(exchange: RecordedExchange, index: int) -> tuple[int, bytes] | None:
+def _reply(exchange: RecordedExchange, index: int) -> Reply | None:
     reply = exchange.replies.get(index)
     return None if reply is None or reply.unknown else (reply.status, reply.payload)
