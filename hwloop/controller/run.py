@@ -49,6 +49,9 @@ _TIMED = frozenset({"phase", "factors", "note"})
 _RESUMABLE = (BoardError, DeviceError, JournalError, LinkError, StoppedError)
 
 
+AnyLink = Link | ResumingLink | RecordedLink
+
+
 class Run:
     """One run under way. `report` is told what the caller of the job is to know, and journals it."""
 
@@ -137,9 +140,10 @@ class Run:
         return {int(cell): status for cell, status in event.fields["bad_cells"].items()} if event else None
 
     def opened(
-        self, board: Mapping[str, Any], array: Mapping[str, Any], link: Link | ResumingLink | RecordedLink, restore: Callable[[], RestoredCells]
+        self, board: Mapping[str, Any], array: Mapping[str, Any], link: AnyLink, restore: Callable[[], RestoredCells]
     ) -> None:
         """The session has begun. `restore` brings cells back that drifted while nobody looked after them."""
+
         def restored() -> None:
             found = restore()
             self.event("restored", vars(found))
