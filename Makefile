@@ -13,7 +13,7 @@ CONSTANTS := hwloop/link/protocol.py hwloop/mock/chips/wiring.py hwloop/mock/chi
 FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi
 FIRMWARE_TEST_PACKAGES := qemu-system-arm clang libclang-rt-dev cppcheck gcovr
 
-.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image
+.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image kills
 
 run: $(VENV)/.warm
 	$(BIN)/hwloop factorize image
@@ -44,6 +44,12 @@ emulated-image: firmware $(VENV)/.warm
 	$(BIN)/python -m benchmarks.same_factors emulated
 host-image: firmware $(VENV)/.warm
 	$(BIN)/python -m benchmarks.same_factors host
+
+# Kill runs at random instants and resume them; KILLS of each job.
+KILLS := 95
+kills: $(VENV)/.warm
+	$(BIN)/python benchmarks/kill_runs.py image-crop ratings-small --kills $(KILLS)
+	$(BIN)/python benchmarks/kill_runs.py image --kills $$(( ($(KILLS) + 9) / 10 ))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
