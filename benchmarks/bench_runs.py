@@ -43,10 +43,12 @@ def main() -> None:
             f"replay         {hardware_seconds / replayed['wall_seconds']:.1f} x faster than hardware, "
             f"{made['wall_seconds'] / replayed['wall_seconds']:.1f} x faster than the simulated run, {same} factors"
         )
-        print(f"run file       {(journal.with_suffix('.h5')).stat().st_size / made['journal']['bytes']:.2f} x the journal")
+        times = journal.with_suffix(".h5").stat().st_size / made["journal"]["bytes"]
+        print(f"run file       {times:.2f} x the journal")
         again = Path(folder) / "again.h5"
         seconds = timed(lambda: written(journal, again))
-        print(f"               written in {seconds:.1f} s, {'the same' if same_bytes(journal, again) else 'OTHER'} bytes")
+        same = "the same" if same_bytes(journal, again) else "OTHER"
+        print(f"               written in {seconds:.1f} s, {same} bytes")
         if options.hour:
             measure_hour(journal, Path(folder), hardware_seconds)
 

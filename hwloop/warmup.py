@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -10,14 +13,16 @@ from hwloop.anls.loop import factorize
 from hwloop.anls.problem import Masked
 from hwloop.config import RunSettings
 from hwloop.controller.half_step import AnalogHalfStep
+from hwloop.controller.matrix_job import run_matrix
 from hwloop.controller.session import open_session
 from hwloop.mock.bench import Bench, BenchConfig
 from hwloop.mock.chips.panel import ChipPanel
 from hwloop.report import Report
+from hwloop.runscript import MatrixOptions
 
 
 def main() -> None:
-    """Small factorizations of every kind, through the wire on simulated boards."""
+    """Small factorizations of every kind, through the wire on simulated boards, and one run that is kept."""
     rng = np.random.default_rng(0)
     dense = rng.random((2, 6, 5))
     sparse = sp.random_array((12, 10), density=0.5, rng=rng, format="csr")
@@ -30,6 +35,12 @@ def main() -> None:
                 factorize(Masked(sparse), 2, iterations=1, ridge_per_observation=0.1, **half_step)
                 factorize(sparse, 2, iterations=1, **half_step)
     ChipPanel(Bench(BenchConfig())).compile_kernels()
+    with tempfile.TemporaryDirectory() as folder:
+        # A whole run: its run file is written by kernels of its own.
+        path = Path(folder) / "matrix.npy"
+        np.save(path, dense[0])
+        options = MatrixOptions(path, 2, 1, run_file=Path(folder) / "run.h5")
+        run_matrix(options, RunSettings(config.load_rig("default")), Report())
 
 
 if __name__ == "__main__":
