@@ -90,10 +90,7 @@ class JournalError(HwloopError):
     exit_code = 2
 
     def __init__(self, path: object, why: str):
-        super().__init__(
-            f"cannot go on writing the journal {path}: {why}; the board was grounded, what was written is kept, "
-            f"`hwloop logs resume` goes on with it"
-        )
+        super().__init__(f"cannot write the journal {path}: {why}; the run has stopped, and its board is grounded")
 
 
 class ReplayEndError(HwloopError):

@@ -18,7 +18,7 @@ from pathlib import Path
 from hwloop import plugins
 from hwloop.config import BoardConfig, RunSettings
 from hwloop.drivers.board import Board
-from hwloop.errors import CalibrationError, DeviceError, LinkError, UsageError
+from hwloop.errors import BoardError, CalibrationError, DeviceError, LinkError, UsageError
 from hwloop.holders import MOCK_KEY, port_key
 from hwloop.link.link import Link
 from hwloop.link.transport import SocketTransport, Transport, open_transport
@@ -183,7 +183,8 @@ def open_rig(
         link.timeout_seconds = config.reply_timeout_seconds * (10 if mock else 1)
         _check_identity(settings, board)
         yield OpenRig(board, mock)
-    except LinkError as error:
+    except (LinkError, BoardError) as error:
+        # A simulated board that ended badly says itself why.
         if mock:
             mock.close()
             if failure := mock.failure():

@@ -24,7 +24,16 @@ from hwloop.controller.journal_report import JournalReport
 from hwloop.controller.outcome import JournalCost
 from hwloop.controller.output_files import RUNS, check_folder
 from hwloop.controller.source import Source, versions
-from hwloop.errors import BoardError, DataError, DeviceError, JournalError, LinkError, StoppedError, UsageError
+from hwloop.errors import (
+    BoardError,
+    DataError,
+    DeviceError,
+    HwloopError,
+    JournalError,
+    LinkError,
+    StoppedError,
+    UsageError,
+)
 from hwloop.link.link import Link, LinkCounters
 from hwloop.link.transport import Transport
 from hwloop.report import Report
@@ -45,7 +54,8 @@ FACTORS_SECONDS = 30.0
 RESTORE_AFTER_SECONDS = 10.0
 # Events that say how a run went, the same each time it is gone through; the others depend on the time of day.
 _TIMED = frozenset({"phase", "factors", "note"})
-# What a run can be gone on from: the board or the wire failed, or somebody stopped it.
+# What a run can be gone on from: the board or the wire failed, or somebody stopped it; an error of ours (which is no
+# HwloopError) leaves everything where it is, too.
 _RESUMABLE = (BoardError, DeviceError, JournalError, LinkError, StoppedError)
 
 
@@ -70,7 +80,7 @@ class Run:
         self._link: ResumingLink | None = None
         self._counters = LinkCounters()
         self._recorder = JournalRecorder(writer, self.name_journal) if writer else None
-        self._is_named = False
+        self._is_named = self._is_finished = False
         self._rounds, self._is_new_folder, self._had_state = 0, is_new_folder, False
         self._factors_seconds = time.monotonic()
         if source.journal is not None:
@@ -224,20 +234,18 @@ class Run:
             except UsageError as error:
                 raise UsageError(f"{error}; the run is whole in {path}: `hwloop logs recover`") from error
         self._forget_state()
+        self._is_finished = True
         return target
 
     def fail(self, error: BaseException) -> None:
-        """The run ends before its end. One that gave no pulse leaves nothing behind."""
-        if self._writer is None:
+        """The run ends before its end. One that gave no pulse leaves nothing behind; one that is whole, and whose
+        pictures failed, leaves all it has."""
+        if self._writer is None or self._is_finished:
             return
-        path, resumable = self._writer.path, not isinstance(error, Exception) or isinstance(error, _RESUMABLE)
+        resumable = not isinstance(error, HwloopError) or isinstance(error, _RESUMABLE)
         if not self._recorder.has_pulsed and not self.source.goes_on:
-            self._writer.close()
-            path.unlink(missing_ok=True)
             self._forget_state()
-            if self._is_new_folder:
-                with contextlib.suppress(OSError):
-                    path.parent.rmdir()
+            self._writer.discard(self._is_new_folder)
             return
         with contextlib.suppress(JournalError):
             self._recorder.flush()
@@ -246,11 +254,20 @@ class Run:
                 "message": " ".join(str(error).split()), "resumable": resumable,
             })
             self._writer.event("end")
+            # Also finds out whether the journal is still at its place, and saves it where it is not.
+            self._writer.sync()
         self._writer.close()
         if resumable:
-            self._inner.note(f"the run is kept and can be gone on with: hwloop logs resume {path}")
-        else:
+            self._inner.note(f"the run is kept and can be gone on with: {self._resume_line()}")
+        elif not self.source.goes_on:
             self._forget_state()
+
+    def _resume_line(self) -> str:
+        """What a person types to go on. The state of a simulated board lies beside the place of the journal."""
+        path, saved_as = self._writer.path, self._writer.saved_as
+        if saved_as is None:
+            return f"hwloop logs resume {path}"
+        return f"mv {saved_as} {path}; hwloop logs resume {path}" if self.keep else f"hwloop logs resume {saved_as}"
 
     def _connect(self, transport: Transport, timeout_seconds: float, retries: int) -> Link | ResumingLink:
         live = Link(transport, timeout_seconds, retries, recorder=self._recorder)
@@ -283,7 +300,7 @@ class Run:
 
     def _forget_state(self) -> None:
         if self.settings.rig.board.is_simulated and self.settings.rig.board.state is None:
-            for suffix in ("", ".log", ".cells.csv"):
+            for suffix in ("", ".log", ".new", ".cells.csv"):
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self._state_path}{suffix}")
 

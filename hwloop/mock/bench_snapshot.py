@@ -8,6 +8,7 @@ arrays; length of `board`), the arrays one after the other, `board`, CRC-32 of a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -70,14 +71,19 @@ def write_snapshot(path: Path, state: BenchState) -> bytes:
     contents = [values.view(np.uint8).data for values in arrays.values()]
     parts = [_HEAD.pack(MAGIC, VERSION, identity, len(text)), text, *contents, state.board]
     temporary, crc = path.with_name(path.name + ".new"), 0
-    with open(temporary, "wb") as file:
-        for part in parts:
-            file.write(part)
-            crc = zlib.crc32(part, crc)
-        file.write(_CRC.pack(crc))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            for part in parts:
+                file.write(part)
+                crc = zlib.crc32(part, crc)
+            file.write(_CRC.pack(crc))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     _sync_folder(path.parent)
     return identity
 

@@ -56,34 +56,35 @@ class Exchange:
 class Assembler:
     """Takes requests and replies in the order of the journal and gives exchanges once they can be given.
 
-    An exchange waits for its replies over a resumption, until the next one that the controller asked for.
+    A batch of sequenced commands waits for its replies over everything that comes in between (the way to the safe
+    state, a resumption and what it asks the board) until the next batch that the controller asked for.
     """
 
     def __init__(self):
-        self._open: dict[bool, Exchange] = {}
+        self._open: dict[bool, Exchange] = {}   # a batch of the controller's (True), anything else (False)
 
     def requests(self, asked: Requests, time_ns: int) -> Iterator[Exchange]:
         """Take requests in; gives the exchange before, where it never got all of its replies."""
-        before = self._open.get(asked.recovery)
+        is_batch = not asked.recovery and asked.frames[0][0] in SEQUENCED
+        before = self._open.get(is_batch)
         if before is not None and before.number == asked.exchange:
             return  # what is left of it is sent again
         if before is not None:
             yield before
-        self._open[asked.recovery] = Exchange(
-            asked.exchange, asked.recovery, list(asked.frames), time_ns, time_ns
-        )
+        self._open[is_batch] = Exchange(asked.exchange, asked.recovery, list(asked.frames), time_ns, time_ns)
 
     def replies(self, came: Replies, time_ns: int) -> Iterator[Exchange]:
         """Take replies in; gives the exchange that they complete."""
-        exchange = self._open.get(came.recovery)
-        if exchange is None or exchange.number != came.exchange:
+        found = [is_batch for is_batch, exchange in self._open.items() if exchange.number == came.exchange]
+        if not found:
             return
+        exchange = self._open[found[0]]
         exchange.replies.update({frame.index: frame for frame in came.frames if frame.index < len(exchange.frames)})
         exchange.bytes_sent += came.bytes_sent
         exchange.bytes_received += came.bytes_received
         exchange.ticks, exchange.ended_ns = came.ticks or exchange.ticks, time_ns
         if exchange.is_complete:
-            del self._open[came.recovery]
+            del self._open[found[0]]
             yield exchange
 
     def rest(self) -> Iterator[Exchange]:

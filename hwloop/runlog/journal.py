@@ -31,7 +31,7 @@ class JournalWriter:
 
     Every record goes to the operating system whole, with one write, before the call returns. Where that fails the file
     is cut back to its last whole record, and JournalError is raised, then and from then on. `spent_seconds` is the wall
-    time that journaling took.
+    time that journaling took; `saved_as` is where the records are when the file was removed under the writer.
     """
 
     def __init__(self, path: Path, descriptor: int, header: Header, sequence: int, end: int, last_ns: int):
@@ -44,6 +44,7 @@ class JournalWriter:
         self._beside = ThreadPoolExecutor(1, "journal")
         self._pending: Future[None] | None = None
         self.spent_seconds = 0.0
+        self.saved_as: Path | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -53,7 +54,7 @@ class JournalWriter:
     @classmethod
     def create(cls, path: Path) -> JournalWriter:
         """Begin the journal `path`. Raises UsageError where it exists or cannot be made."""
-        header = Header(os.urandom(16), time.time_ns())
+        header, is_new_folder = Header(os.urandom(16), time.time_ns()), not path.parent.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -63,7 +64,11 @@ class JournalWriter:
             raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
         _lock(descriptor, path)
         writer = cls(path, descriptor, header, 0, 0, header.created_ns)
-        writer._write(header.encode())
+        try:
+            writer._write(header.encode())
+        except JournalError:
+            writer.discard(is_new_folder)
+            raise
         return writer
 
     @classmethod
@@ -135,7 +140,8 @@ class JournalWriter:
             ours, there = os.fstat(self._descriptor), self._stat()
         except OSError as error:
             raise self._failed(error.strerror or str(error)) from error
-        if there is None or not os.path.samestat(ours, there):
+        is_there = there is not None and os.path.samestat(ours, there)
+        if not is_there and self.saved_as is None:
             raise self._failed(f"it was removed or replaced while the run was going on; {self._rescue()}")
 
     def close(self) -> None:
@@ -146,6 +152,14 @@ class JournalWriter:
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def discard(self, with_folder: bool) -> None:
+        """Close the journal and remove it, its folder too where that is empty then and `with_folder` is set."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+        if with_folder:
+            with contextlib.suppress(OSError):
+                self.path.parent.rmdir()
 
     def _append(self, kind: Kind, told: Event | Requests | Replies) -> None:
         begun_seconds = time.perf_counter()
@@ -193,6 +207,7 @@ class JournalWriter:
                     offset += len(block)
         except OSError as error:
             return f"what it held could not be saved ({error.strerror})"
+        self.saved_as = Path(name)
         return f"what it held was saved as {name}"
 
 

@@ -48,7 +48,8 @@ def write_run_file(journal: Journal, target: Path | str) -> None:
 def write_hdf5(journal: Journal, file: io.RawIOBase) -> None:
     """The run file of `journal` into `file`, empty and readable too. Raises the OSError of the first failed write."""
     sink = Sink(file)
-    with h5py.File(sink, "w", libver=("earliest", "v110")) as stored:
+    # Chunks are written whole, one after the other, so a cache of them would only hold memory.
+    with h5py.File(sink, "w", libver=("earliest", "v110"), rdcc_nbytes=0) as stored:
         _Writer(journal, stored, sink).write()
     sink.check()
 

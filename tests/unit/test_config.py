@@ -1,8 +1,10 @@
 """Rigs and run scripts: precedence, and refusals that say file, table, key and what is allowed."""
 
+from pathlib import Path
+
 import pytest
 
-from hwloop.config import BOARDS, EFFECTS, PRESETS, RATINGS_BOARD, RATINGS_DEFAULTS, load_rig, variable_of
+from hwloop.config import BOARDS, EFFECTS, PRESETS, RATINGS_BOARD, RATINGS_DEFAULTS, change_rig, load_rig, variable_of
 from hwloop.errors import UsageError
 from hwloop.link import protocol
 from hwloop.mock import bench_config, presets
@@ -89,6 +91,19 @@ def test_a_value_that_is_overridden_is_still_checked(tmp_path):
         load_rig(rig, options={"solver": {"averages": 4}})
 
 
+def test_a_rig_can_be_changed_by_the_same_rules():
+    rig = change_rig(load_rig(), {"solver": {"output_gain": "1.02", "output_offset": "-2 mV"}}, "--set")
+    assert (rig.solver.output_gain, rig.solver.output_offset_volts) == (1.02, -0.002)
+    assert rig.program == load_rig().program
+    for tables, message in (
+        ({"solver": {"output_gane": "1"}}, "--set: unknown key 'output_gane'; did you mean 'output_gain'"),
+        ({"solver": {"output_offset": "1 V"}}, "output_offset is '1 V': allowed -0.1 to 0.1 volts"),
+        ({"program": {"conductance_min": "225 uS"}}, "allowed below conductance_max"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            change_rig(load_rig(), tables, "--set")
+
+
 def test_no_such_rig_names_those_that_there_are():
     with pytest.raises(UsageError, match="neither a file nor one of default, ideal"):
         load_rig("nowhere")
@@ -115,6 +130,12 @@ def test_a_run_script_has_an_application_its_options_and_its_rig(tmp_path):
     script = load_run_script(tmp_path / written(tmp_path, text, "run.toml"))
     assert script.options == ImageOptions(rank=4)
     assert (script.rig, script.seed, script.rig_tables) == ("ideal", 3, {"solver": {"averages": 2}})
+
+
+def test_none_stands_for_a_number_that_is_not_said(tmp_path):
+    text = 'application = "ratings"\n[ratings]\nridge = "none"\nfactor_bits = "none"\nclip_low = 0.5\n'
+    options = load_run_script(Path(written(tmp_path, text))).options
+    assert (options.ridge, options.factor_bits, options.clip_low, options.clip_high) == (None, None, 0.5, None)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from hwloop.drivers.board.solving import BIAS_FOLLOWS
-from hwloop.link.protocol import Layout, MvmReply, ReadReply, ReadRequest, Rows, SolveReply, Target
+from hwloop.link.protocol import CompensateRequest, Layout, MvmReply, ReadReply, ReadRequest, Rows, SolveReply, Target
 
 _LAYOUT_CELLS, _ROWS_MASK = int(Layout.CELLS), int(Rows.MASK)
 _TARGET_COMMON, _TARGET_GATE, _TARGET_AMPLITUDE = int(Target.COMMON), int(Target.GATE), int(Target.AMPLITUDE)
@@ -35,9 +35,9 @@ def unpack_read_cells(payload: bytes, rows: int, columns: int) -> np.ndarray:
 
 def unpack_read_codes(reply: bytes, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes (n,) uint16 and steady bits (n,) of a READ reply; n is less than `count` where the reply is short."""
-    codes = np.frombuffer(reply[ReadReply.STRUCT.size :][: 2 * count], "<u2")
-    bits = np.frombuffer(reply, np.uint8, -1, min(ReadReply.STRUCT.size + 2 * count, len(reply)))
-    steady = np.unpackbits(bits, bitorder="little")
+    words = _words(reply[ReadReply.STRUCT.size :])
+    codes = words[:count]
+    steady = np.unpackbits(words[count:].view(np.uint8), bitorder="little")
     count = min(len(codes), len(steady))
     return codes[:count], steady[:count]
 
@@ -69,6 +69,12 @@ def unpack_solves(payload: bytes, reply: bytes, is_product: bool) -> DecodedSolv
     counts = _solves(words, answer.view(np.int16), is_product, sections, columns, solves, inputs, outputs)
     tables = (sections, columns, solves, inputs, outputs)
     return DecodedSolves(*(table[:, :count] for table, count in zip(tables, counts, strict=True)))
+
+
+def unpack_compensation(payload: bytes) -> np.ndarray:
+    """Rows and codes (2, n) of a COMPENSATE request."""
+    words = _words(payload[CompensateRequest.STRUCT.size :])
+    return words[: len(words) & ~1].reshape(-1, 2).T
 
 
 def _words(payload: bytes) -> np.ndarray:

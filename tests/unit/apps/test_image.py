@@ -148,6 +148,16 @@ def test_ssim_is_one_for_equal_pictures_of_any_size_and_falls_with_noise(shape):
     assert image.ssim(original, rng.random(shape)) < 0.95
 
 
+def test_rmse_and_mae_of_a_known_error_and_every_metric_by_its_name():
+    original = np.full((8, 8, 3), 0.5)
+    picture = original + np.where(np.indices((8, 8, 3)).sum(axis=0) % 2, 0.1, -0.3)
+    assert image.rmse(original, picture) == pytest.approx(np.sqrt((0.01 + 0.09) / 2))
+    assert image.mae(original, picture) == pytest.approx(0.2)
+    assert image.mae(original, original + 9.0) == 0.5  # clipped to 1 before the comparison
+    for metric in image.METRICS.values():
+        assert metric.figure is getattr(image, metric.key)
+
+
 def test_full_rank_has_no_svd_bound():
     assert image.svd_bound_db(np.random.default_rng(0).random((8, 8, 1)), 4, 4) > 250.0
 

@@ -80,7 +80,6 @@ CASES = [
     (f"{IMAGE} p.png --pictures taken/pictures", 2, "taken is no folder; choose another place"),
     (f"{IMAGE} p.png --compressed taken", 2, "taken exists and is not overwritten"),
     (f"{IMAGE} p.png --compressed one --run-file one", 2, "one is named for two outputs of this image run"),
-    (f"{IMAGE} p.png --pristine", 4, "form it with `hwloop array form`"),
     (f"{IMAGE} p.png --state state", 6, "state: not the state of a simulated board"),
     (f"{IMAGE} p.png --state absent/state", 2, "[board] state is absent/state: there is no folder"),
     (f"{MATRIX} negative.npy", 6, "entry at row 0, column 0 (from 0) is -1, allowed finite and 0 or more"),
@@ -118,7 +117,6 @@ CASES = [
     (f"{RATINGS} ratings.csv --fold 6", 2, "fold is '6': allowed all, 1, 2, 3, 4, 5"),
     (f"{RATINGS} ratings.csv --rank 17", 2, "rank is 17, allowed 1 to 10 for 12 users and 10 items"),
     (f"{RATINGS} ratings.csv --ridge -0.1", 2, "ridge is '-0.1': expected a number, 0 or more"),
-    ("array program c.npy --pristine", 4, "form it with `hwloop array form`"),
     ("array program high.npy", 4, "high.npy: conductance at row 0, column 0 (from 0) is 1000 uS, allowed 3 to 225 uS"),
     ("array program m.npy", 4, "uS, allowed 3 to 225 uS; nothing was pulsed; scale the matrix into the range"),
     ("array program negative.npy", 6, "entry at row 0, column 0 (from 0) is -1"),
@@ -175,6 +173,15 @@ def test_bad_input_is_one_line_and_an_exit_code_and_leaves_nothing(files, here, 
     assert done.stderr.startswith("hwloop: error: ") and done.stderr.count("\n") == 1
     assert text in done.stderr
     assert snapshot(files) == before
+
+
+@pytest.mark.parametrize("line", [f"{IMAGE} p.png", "array program c.npy"])
+def test_a_pristine_chip_shows_only_when_it_is_pulsed_which_is_kept(files, here, line):
+    done = here(*line.split(), "--pristine")
+    journal_line, error = done.stderr.splitlines()
+    assert done.returncode == 4 and "form it with `hwloop array form`" in error
+    (left,) = Path("runs").iterdir()
+    assert journal_line == f"hwloop: journal {left}"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hwloop.runlog.journal import Journal
+
 MATRIX = ("factorize", "matrix", "m.npy", "--rank", "2", "--iterations", "1")
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
 
@@ -59,16 +61,24 @@ def test_a_full_device_as_stdout_is_told(hwloop):
     assert done.returncode == 2 and "cannot write the result" in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("limit_bytes", [2_000, 60_000], ids=["no run file", "no pictures"])
-def test_a_full_disk_leaves_whole_files_or_none(hwloop, inputs, limit_bytes):
+@pytest.mark.parametrize(
+    ("limit_bytes", "text"),
+    [
+        (2_000, "cannot write the journal runs/"), (60_000, "the board's state cannot be kept there"),
+        (190_000, "the run is whole in runs/"),
+    ],
+    ids=["no journal", "no board state", "no run file"],
+)
+def test_a_full_disk_leaves_whole_files_or_none(hwloop, inputs, limit_bytes, text):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
     # What the kernels' caches and matplotlib's would write is not the point here.
     done = hwloop(*MATRIX, preexec_fn=limit, environment={"NUMBA_CACHE_DIR": "", "PYTHONDONTWRITEBYTECODE": "1"})
-    assert done.returncode == 2 and done.stderr.count("\n") <= 2
-    assert "cannot write" in done.stderr and "File too large" in done.stderr
-    left = [path for path in Path("runs").rglob("*")] if Path("runs").exists() else []
-    assert not [path for path in left if path.suffix == ".part"]
+    error = done.stderr.splitlines()[-1]
+    assert done.returncode in (2, 3) and text in error and "File too large" in error
+    left = list(Path("runs").iterdir()) if Path("runs").exists() else []
+    assert [path.suffix for path in left] == ([".journal"] if "whole" in text else [])
     for path in left:
-        assert path.stat().st_size < limit_bytes and str(path) in done.stderr
+        with Journal.open(path) as journal:
+            assert journal.check().ok and str(path) in error

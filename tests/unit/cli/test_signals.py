@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hwloop.runlog.journal import Journal
+
 LONG = ("factorize", "matrix", "m.npy", "--rank", "3", "--iterations", "3000")
 REFERENCE_ALONE = ("--iterations", "100000")        # keeps the float64 reference busy, before the board is driven
 SOON_SECONDS = 2.0      # the machine may be busy; the 0.5 s that count are measured by `board safe` itself
@@ -21,11 +23,23 @@ def running(start, inputs):
         process = start(*LONG[: -2 if REFERENCE_ALONE[0] in more else None], *more)
         registry = Path(os.environ["XDG_RUNTIME_DIR"]) / "hwloop"
         wait_for(lambda: registry.is_dir() and any(path.suffix != ".safe" for path in registry.iterdir()))
-        time.sleep(1.0)     # until the board has started and is driven
+        if REFERENCE_ALONE[0] in more:
+            time.sleep(1.0)     # until the board has started
+        else:
+            wait_for(lambda: has_programmed(process))
         assert process.poll() is None, process.stderr.read()
         return process
 
     return start_run
+
+
+def has_programmed(process):
+    """Whether the journal of the only run says that cells were written."""
+    assert process.poll() is None, process.stderr.read()
+    for path in Path("runs").glob("*.journal"):
+        with Journal.open(path) as journal:
+            return journal.first_event("programmed") is not None
+    return False
 
 
 def wait_for(condition):
@@ -46,14 +60,20 @@ def alive(pid):
         return False
 
 
-def ended(process):
-    """Exit code and the only line on stderr."""
+def ended(process, before=2):
+    """Exit code and the last line on stderr, after `before` others: where the journal is, and how to go on with it."""
     start_seconds = time.monotonic()
     process.wait(timeout=30)
     assert time.monotonic() - start_seconds < SOON_SECONDS
-    lines = process.stderr.read().splitlines()
-    assert len(lines) == 1, lines
-    return process.returncode, lines[0]
+    *others, line = process.stderr.read().splitlines()
+    assert len(others) == before, others
+    if others:
+        journal = Path(others[0].removeprefix("hwloop: journal "))
+        assert journal.suffix == ".journal"
+    if before == 2:
+        assert journal.exists()
+        assert others[1] == f"hwloop: the run is kept and can be gone on with: hwloop logs resume {journal}"
+    return process.returncode, line
 
 
 @pytest.mark.parametrize(
@@ -72,13 +92,13 @@ def test_a_signal_ends_a_run_on_a_private_board(running, inputs, number, times, 
     code, line = ended(process)
     assert (code, text in line) == (exit_code, True)
     assert len(mocks) == 1 and not any(map(alive, mocks))
-    assert not Path("runs").exists()
 
 
 def test_a_signal_does_not_wait_for_the_float64_reference(running):
     process = running(*REFERENCE_ALONE)
     process.send_signal(signal.SIGINT)
-    assert ended(process)[0] == 130
+    assert ended(process, before=1)[0] == 130
+    assert not Path("runs").exists()    # nothing was pulsed
 
 
 def test_board_safe_ends_every_run_on_a_private_board(running, here):
@@ -147,5 +167,5 @@ def test_a_board_that_goes_away_is_a_link_error(running, serve, real_rig):
 def test_a_server_ends_on_a_signal_and_takes_its_socket_away(serve, number, exit_code):
     server, _ = serve(port="unix:socket")
     server.send_signal(number)
-    assert ended(server)[0] == exit_code
+    assert ended(server, before=0)[0] == exit_code
     assert not Path("socket").exists()

@@ -83,7 +83,7 @@ def test_dry_runs_open_nothing(settings_of, report):
     dry = settings_of(dry_run=True, board={"state": "never"})
     np.save("small.npy", np.full((4, 4), 100e-6))
     texts = [
-        form_array(FormOptions("A", range(2, 4)), dry, report).text(),
+        form_array(FormOptions("A", (2, 4)), dry, report).text(),
         read_array(dry, report, Path("never.npy"), "both", None).text(),
         show_array(dry, report, None).text(),
         program_array(ProgramOptions(Path("small.npy")), dry, report).text(),
