@@ -56,12 +56,10 @@ class RecordedRun:
         then = self.begin.fields
         elsewhere = {*OUTPUTS, "pictures", "run_file", *(event.fields["option"] for event in self.inputs)}
         sides = []
-        for chosen, rig, seed in (
-            (then["options"], then["rig"], then["seed"]),
-            (config.describe(options), config.describe(settings.rig), settings.seed),
-        ):
-            own = {name: value for name, value in chosen.items() if name not in elsewhere}
-            sides.append({"seed": seed, **flat({"options": own, "rig": rig})})
+        # What was not known then had its default, so it is compared with that.
+        for chosen, made_with in ((self.options(), self.settings()), (options, settings)):
+            own = {name: value for name, value in config.describe(chosen).items() if name not in elsewhere}
+            sides.append({"seed": made_with.seed, **flat({"options": own, "rig": config.describe(made_with.rig)})})
         now = versions()
         sides[0] |= {name: then.get(name) for name in now}
         sides[1] |= now
