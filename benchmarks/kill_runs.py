@@ -113,7 +113,7 @@ def kill_and_resume(
 
 def pulse_counts(state: Path) -> np.ndarray:
     """Pulses that each cell of a board at rest ever got."""
-    return read_state(state).snapshot.cells["pulse_count"]
+    return read_state(state).pulse_counts()
 
 
 def same_pulses(state: Path, reference: Reference) -> str | None:

@@ -35,13 +35,17 @@ class ServedRecording:
 @click.command("replay", cls=Command)
 @click.argument("run", metavar="RUN")
 @click.option("--pictures", type=FOLDER, metavar="FOLDER", help="Where pictures go.  [default: a new one in runs/]")
+@click.option("--against", metavar="OTHER", help="Compare with another run: where do they part?")
 @click.option("--serve", metavar="PORT", help="Serve the recording as a board: tcp:HOST:PORT, unix:PATH, or pty.")
 @click.option("--speed", type=click.Choice(["full", "recorded"]), help="Of --serve.  [default: full]")
 @click.option(
     "--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE",
     help="What if this had been so, such as ratings.clip_high=4.5. May be given several times.",
 )
-def command(run: str, pictures: Path | None, changes: tuple[str, ...], serve: str | None, speed: str | None) -> None:
+def command(
+    run: str, pictures: Path | None, changes: tuple[str, ...], against: str | None, serve: str | None,
+    speed: str | None,
+) -> None:  # fmt: skip
     """Replay a run: the same controller code on the recorded exchanges. Strict: what differs stops it (exit 7).
 
     RUN is a run file, a journal, or the name of a run in runs/.
@@ -56,12 +60,26 @@ def command(run: str, pictures: Path | None, changes: tuple[str, ...], serve: st
         _serve(run, serve, speed == "recorded")
         return
 
+    if against is not None:
+        if pictures is not None or changes:
+            raise UsageError("--against compares what was recorded; --pictures and --set belong to a replay")
+        _compare(run, against)
+        return
+
     from hwloop.controller.replay_job import replay_run
     from hwloop.runlog.sources import find_run
 
     source = find_run(run)
     with progress.report() as report:
         output.emit(replay_run(source, report, pictures, changes))
+
+
+def _compare(run: str, other: str) -> None:
+    from hwloop.controller.against_job import compare_runs
+
+    found = compare_runs(run, other)
+    output.emit(found)
+    found.raise_if_different()
 
 
 def _serve(run: str, port: str, at_recorded_speed: bool) -> None:

@@ -31,6 +31,7 @@ from hwloop.errors import (
     HwloopError,
     JournalError,
     LinkError,
+    SafetyError,
     StoppedError,
     UsageError,
 )
@@ -223,7 +224,8 @@ class Run:
         self._recorder.flush()
         result = record.to_event()
         self.event("result", result.fields, result.arrays)
-        self._writer.event("end")
+        if self._recorded["end"] <= self._recorded["stopped"]:
+            self._writer.event("end")
         path = self._writer.path
         self._writer.close()
         target = path.with_suffix(RUN_FILE_SUFFIX)
@@ -243,6 +245,8 @@ class Run:
         if self._writer is None or self._is_finished:
             return
         resumable = not isinstance(error, HwloopError) or isinstance(error, _RESUMABLE)
+        # The board itself grounded its lines (its dead-man); limits and the like are classes of their own.
+        resumable = resumable or type(error) is SafetyError
         if not self._recorder.has_pulsed and not self.source.goes_on:
             self._forget_state()
             self._writer.discard(self._is_new_folder)

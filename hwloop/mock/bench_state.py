@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from hwloop.errors import CalibrationError
 from hwloop.mock.bench_log import PulseList, StateLog, Step, bodies, log_path
 from hwloop.mock.bench_snapshot import BenchState, read_snapshot, write_snapshot
@@ -36,6 +38,14 @@ class StoredBench:
                 f"{self.path}: state of array {found_serial} with {found_cells} cells, this is array {array_serial} "
                 f"with {cells}; choose another file"
             )
+
+    def pulse_counts(self) -> np.ndarray:
+        """Pulses that each cell ever got, (n,) int64."""
+        counts = self.snapshot.cells["pulse_count"].copy()
+        for _, lists in self.steps():
+            for pulses in lists:
+                np.add.at(counts, pulses.cell, 1)
+        return counts
 
     def steps(self) -> Iterator[tuple[Step, list[PulseList]]]:
         """The records in order, with their pulses."""

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from hwloop.link.protocol import SEQUENCED, Status
 from hwloop.runlog.bodies import Replies, ReplyFrame, Requests
 
+# Refusals that end an exchange and the run with it, but not for good: once the board is well again, the run goes on
+# with what was refused.
+PASSING = frozenset({Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED, Status.FAULT})
+
 
 @dataclass
 class Exchange:
@@ -68,7 +72,9 @@ class Assembler:
         is_batch = not asked.recovery and asked.frames[0][0] in SEQUENCED
         before = self._open.get(is_batch)
         if before is not None and before.number == asked.exchange:
-            return  # what is left of it is sent again
+            # What is left of it is sent again, and what was refused.
+            before.replies = {index: reply for index, reply in before.replies.items() if index < asked.first}
+            return
         if before is not None:
             yield before
         self._open[is_batch] = Exchange(asked.exchange, asked.recovery, list(asked.frames), time_ns, time_ns)
@@ -83,7 +89,7 @@ class Assembler:
         exchange.bytes_sent += came.bytes_sent
         exchange.bytes_received += came.bytes_received
         exchange.ticks, exchange.ended_ns = came.ticks or exchange.ticks, time_ns
-        if exchange.is_complete:
+        if exchange.is_complete and not any(reply.status in PASSING for reply in exchange.replies.values()):
             del self._open[found[0]]
             yield exchange
 

@@ -24,6 +24,7 @@ from hwloop.link.protocol import (
 from hwloop.link.refusals import refusal_error
 from hwloop.runlog.bodies import Event, Replies, ReplyFrame, Requests
 from hwloop.runlog.differing import exchange_text, requests_differ
+from hwloop.runlog.exchanges import PASSING
 from hwloop.runlog.framing import Kind, Record
 from hwloop.runlog.journal import Journal
 from hwloop.runlog.place import Place
@@ -67,6 +68,16 @@ class RecordedExchange:
         return bool(refused) and sorted(self.replies) == list(range(len(self.replies)))
 
     @property
+    def is_refused(self) -> bool:
+        """Whether it ended with a refusal after which a run can be gone on with."""
+        return any(reply.status in PASSING for reply in self.replies.values())
+
+    def forget_refused(self) -> None:
+        """What was refused, or followed that, has no reply yet."""
+        first = min(index for index, reply in self.replies.items() if reply.status in PASSING)
+        self.replies = {index: reply for index, reply in self.replies.items() if index < first}
+
+    @property
     def next_sequence(self) -> int:
         """The sequence number that follows, once it is complete."""
         taken = [reply for reply in self.replies.values() if reply.status not in _NOT_TAKEN]
@@ -103,8 +114,8 @@ class Tail:
 class Recording:
     """The exchanges that the controller of a run asked for, in order, read as they are wanted.
 
-    `resumed` tells where the run was gone on with; `place` is where the last exchange stands in the run, and `scales`
-    what the board said of its converters.
+    `resumed` tells where the run was gone on with; `is_at_end`: nothing follows; `place` is where the last exchange
+    stands in the run, and `scales` what the board said of its converters.
     """
 
     def __init__(self, journal: Journal):
@@ -113,6 +124,7 @@ class Recording:
         self.records = 0
         self._records: Iterator[Record] = journal.records()
         self._ahead: Requests | None = None
+        self.is_at_end = False
         self._resumed: list[Event] = []
 
     def resumed(self) -> list[Event]:
@@ -157,6 +169,8 @@ class Recording:
                 if current is not None and asked.exchange == current.number:
                     current.session = asked.session
                     current.sequence = (asked.sequence - asked.first) & 0xFFFF
+                    if current.is_refused:
+                        current.forget_refused()
                     continue
                 return asked
             elif record.kind is Kind.REPLY:
@@ -167,8 +181,9 @@ class Recording:
                     current.bytes_sent += came.bytes_sent
                     current.bytes_received += came.bytes_received
                     current.ended_ns = record.time_ns
-                    if current.is_complete:
+                    if current.is_complete and not current.is_refused:
                         return None
+        self.is_at_end = True
         return None
 
     def _note_requests(self, asked: Requests) -> None:

@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 from hwloop.errors import JournalError
 from hwloop.link.frames import Frame
 from hwloop.link.link import LinkCounters, Request
-from hwloop.link.protocol import SEQUENCED, SESSION_REPLY_CACHE, CloseReply, Command, OpenReply, SafeReply, Status
+from hwloop.link.protocol import (
+    SEQUENCED,
+    SESSION_REPLY_CACHE,
+    CloseReply,
+    Command,
+    OpenReply,
+    SafeReply,
+    Status,
+    StatusReply,
+)
 from hwloop.runlog.bodies import Replies, ReplyFrame, Requests
 from hwloop.runlog.journal import JournalWriter
 
@@ -17,7 +26,9 @@ _WAY_OUT = frozenset({Command.SAFE, Command.CLOSE})
 # Replies are written this many at a time, or when the exchange is over: a board keeps at least twice what may be in
 # flight, so what was not written yet can be asked for again.
 _TOGETHER = SESSION_REPLY_CACHE // 2
-_TOLD_TICKS = {Command.OPEN: OpenReply, Command.SAFE: SafeReply, Command.CLOSE: CloseReply}
+_TOLD_TICKS = {
+    Command.OPEN: OpenReply, Command.SAFE: SafeReply, Command.CLOSE: CloseReply, Command.STATUS: StatusReply,
+}
 
 
 class JournalRecorder:
@@ -49,12 +60,17 @@ class JournalRecorder:
         finally:
             self._recovery = False
 
+    def attend(self, exchange: int, kinds: list[Command], first: int) -> None:
+        """Replies belong to `exchange`, numbered from its frame `first` on."""
+        self.current, self._kinds, self._first = exchange, kinds, first
+
     def go_on_with(self, exchange: int, kinds: list[Command], first: int) -> None:
-        """The next requests are those of `exchange` from frame `first` on; replies belong to it meanwhile."""
-        self.current, self._kinds, self._first, self._goes_on = exchange, kinds, first, True
+        """The next requests are those of `exchange` from frame `first` on."""
+        self.attend(exchange, kinds, first)
+        self._goes_on = True
 
     def skip(self, index: int) -> None:
-        """Nobody knows what became of frame `index` of the exchange that is gone on with."""
+        """Nobody knows what became of frame `index` of the exchange that is attended to."""
         self._journal.replies(Replies(self.current, 0, 0, self.ticks, [ReplyFrame(index, 0, b"", unknown=True)]))
 
     def sending(self, session: int, sequence: int, requests: list[Request]) -> None:

@@ -51,7 +51,8 @@ class ResumingLink:
     ):
         self._recorded, self._live, self._recorder = recorded, live, recorder
         self._on_live = on_live
-        self._is_live = self._is_due = False
+        self._is_live = self._is_due = self._is_grounded = False
+        self._expected_sequence: int | None = None
         self._identity: IdentifyReply | None = None
         self._max_frame_bytes = 0
         self.on_resumed: Callable[[], None] = lambda: None
@@ -110,6 +111,8 @@ class ResumingLink:
             return []
         if not self._is_live:
             return self._go_on(requests, expected_seconds)
+        if self._expected_sequence is not None:
+            return self._catch_up(requests, expected_seconds)
         self._announce()
         return self._live.run(requests, expected_seconds)
 
@@ -129,6 +132,8 @@ class ResumingLink:
 
     def _go_on(self, requests: list[Request], expected_seconds: float) -> list[bytes | None]:
         exchange = self._recorded.take(requests)
+        if exchange is not None and exchange.is_refused and self._recorded.recording.is_at_end:
+            exchange.forget_refused()
         if exchange is None or not exchange.is_complete:
             return self._go_live(exchange, requests, expected_seconds)
         if requests[0][0] == Command.IDENTIFY:
@@ -147,34 +152,60 @@ class ResumingLink:
         first = exchange.sequence if exchange else tail.sequence
         known = {index: exchange.frame(index) for index in exchange.replies} if exchange else {}
         is_sequenced = requests[0][0] in SEQUENCED
-        live.adopt(tail.session or live.session, tail.tag, first, requests if is_sequenced else [], known)
+        is_open = is_sequenced and exchange is not None
+        live.adopt(tail.session or live.session, tail.tag, first, requests if is_open else [], known)
         if requests[0][0] != Command.IDENTIFY:
             self._check_identity()
         if not is_sequenced:
             # Killed before the session began: nothing is set on the board that is worth keeping.
             return [live.request(*requests[0])]
         expected_sequence, grounded = self._reopen(first, len(known), len(requests))
-        is_lost = expected_sequence is None
-        self._is_due = self._on_live(
-            GoneLive(grounded or is_lost, is_lost, tail.time_ns, tail.ticks, self._recorder.ticks)
-        )
-        if is_lost:
+        if expected_sequence is None:
+            self._found(grounded=True, session_lost=True)
             return self._settle_without_session(exchange, requests, expected_seconds)
-        if exchange is None and expected_sequence == first:
-            live.settle(expected_sequence)
-            self._set_up_again(grounded)
-            return self.run(requests, expected_seconds)
+        self._expected_sequence, self._is_grounded = expected_sequence, grounded
         if exchange is None:
-            self._recorder.sending(live.session, first, requests)
-        number, kinds = self._recorder.current if exchange is None else exchange.number, [kind for kind, _ in requests]
-        self._recorder.go_on_with(number, kinds, 0)
-        ahead = min((expected_sequence - first) & 0xFFFF, len(requests))
-        replies: list[bytes | None] = [*live.settle((first + ahead) & 0xFFFF)]
-        self._set_up_again(grounded)
+            return self._catch_up(requests, expected_seconds)
+        number, kinds = exchange.number, [kind for kind, _ in requests]
+        ahead = (expected_sequence - first) & 0xFFFF
+        self._recorder.attend(number, kinds, 0)
+        if ahead > len(requests):
+            return live.settle((first + len(requests)) & 0xFFFF)
+        replies = live.settle(expected_sequence)
+        self._caught_up()
         if len(replies) < len(requests):
             self._recorder.go_on_with(number, kinds, len(replies))
             replies += live.run(requests[len(replies) :], expected_seconds)
         return replies
+
+    def _catch_up(self, requests: list[Request], expected_seconds: float) -> list[bytes | None]:
+        """An exchange where the board may be ahead of the journal, whose end was lost with the power: what the board
+        has done already it answers from its cache, and only behind that anything else may be sent."""
+        live = self._live
+        done = (self._expected_sequence - live.sequence) & 0xFFFF
+        if done == 0:
+            self._caught_up()
+            return self.run(requests, expected_seconds)
+        if done >= len(requests):
+            return live.run(requests, expected_seconds)
+        kinds = [kind for kind, _ in requests]
+        self._recorder.sending(live.session, live.sequence, requests)
+        number = self._recorder.current
+        self._recorder.go_on_with(number, kinds, 0)
+        replies = live.run(requests[:done], expected_seconds)
+        self._caught_up()
+        self._recorder.go_on_with(number, kinds, done)
+        return replies + live.run(requests[done:], expected_seconds)
+
+    def _caught_up(self) -> None:
+        """Journal and board are at the same place: the run goes on from here."""
+        self._expected_sequence = None
+        self._found(self._is_grounded, session_lost=False)
+        self._set_up_again(self._is_grounded)
+
+    def _found(self, grounded: bool, session_lost: bool) -> None:
+        tail = self._recorded.recording.tail
+        self._is_due = self._on_live(GoneLive(grounded, session_lost, tail.time_ns, tail.ticks, self._recorder.ticks))
 
     def _reopen(self, first: int, least: int, most: int) -> tuple[int | None, bool]:
         """The sequence number that the board expects and whether it was grounded; None where the session is gone."""
@@ -203,7 +234,7 @@ class ResumingLink:
             return self.run(requests, expected_seconds)
         kinds = [kind for kind, _ in requests]
         replies: list[bytes | None] = [exchange.replies[index].payload for index in range(len(exchange.replies))]
-        self._recorder.go_on_with(exchange.number, kinds, len(replies))
+        self._recorder.attend(exchange.number, kinds, len(replies))
         while len(replies) < len(requests) and kinds[len(replies)] == Command.PULSE:
             self._recorder.skip(len(replies))
             replies.append(None)
