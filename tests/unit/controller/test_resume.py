@@ -21,6 +21,7 @@ from hwloop.controller.replay_job import replay_run
 from hwloop.report import Report
 from hwloop.runlog.framing import Kind
 from hwloop.runlog.journal import Journal
+from hwloop.runlog.sources import find_run
 from tests.processes import (
     Process,
     board_pulses,
@@ -97,7 +98,7 @@ def resumed(start, journal, *more):
     """The document of a resumed run, which replays to the same."""
     process = start("logs", "resume", journal, "--json", *more)
     assert process.wait() == 0, process.err
-    assert replay_run(journal, Report()).factors_sha256 == process.document["factors_sha256"]
+    assert replay_run(find_run(journal, Path("runs")), Report()).factors_sha256 == process.document["factors_sha256"]
     return process.document
 
 
