@@ -13,7 +13,7 @@ CONSTANTS := hwloop/link/protocol.py hwloop/mock/chips/wiring.py hwloop/mock/chi
 FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi
 FIRMWARE_TEST_PACKAGES := qemu-system-arm clang libclang-rt-dev cppcheck gcovr
 
-.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image kills
+.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image kills recordings
 
 run: $(VENV)/.warm
 	$(BIN)/hwloop factorize image
@@ -44,6 +44,10 @@ emulated-image: firmware $(VENV)/.warm
 	$(BIN)/python -m benchmarks.same_factors emulated
 host-image: firmware $(VENV)/.warm
 	$(BIN)/python -m benchmarks.same_factors host
+
+# The recordings that tests replay, anew.
+recordings: firmware $(VENV)/.warm
+	$(BIN)/python scripts/record.py
 
 # Kill runs at random instants and resume them; KILLS of each job.
 KILLS := 95

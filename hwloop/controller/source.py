@@ -44,5 +44,5 @@ def versions() -> dict[str, Any]:
     return {
         "hwloop": __version__, "wire_hash": f"{WIRE_HASH:08x}", "wire_revision": WIRE_REVISION,
         "python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONED},
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
     }

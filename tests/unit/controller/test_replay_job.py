@@ -1,4 +1,4 @@
-"""A replay is the same run again, without a board: same factors, figures and pictures; strict about what it is asked."""
+"""A replay is the same run again, without a board: the same factors, figures and pictures, or it stops."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from hwloop.runlog.journal import Journal
 from hwloop.runlog.sources import find_run
 from hwloop.runscript import MatrixOptions
 
-# Seconds, paths and what a journal cost are of the process, not of the run; the way out, SAFE and CLOSE, is not replayed.
+# Seconds, paths and what a journal cost are of the process, not of the run; its way out (SAFE, CLOSE) is not replayed.
 OWN = {
     "host_seconds", "mock_seconds", "wall_seconds", "pictures", "journal", "run_file", "factors", "file", "table",
     "bytes_sent", "bytes_received",

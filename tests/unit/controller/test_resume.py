@@ -18,6 +18,8 @@ import pytest
 from hwloop import config
 from hwloop.config import RunSettings
 from hwloop.controller.replay_job import replay_run
+from hwloop.errors import HwloopError
+from hwloop.mock.firmware import find_firmware
 from hwloop.report import Report
 from hwloop.runlog.framing import Kind
 from hwloop.runlog.journal import Journal
@@ -159,16 +161,16 @@ def test_a_private_board_goes_on_from_its_state_beside_the_journal(start, refere
     assert len(events(journal, "resumed")) == 2
     answered, unknown = journal_pulses(journal)
     assert np.array_equal(answered + FORMING_PULSES, reference.pulses) and not unknown.any()
-    assert sorted(path.suffix for path in Path("runs").iterdir()) == [".h5", ".journal", ".png", ".png", ".png"]
+    left = sorted(path.suffix for path in Path("runs").iterdir() if path.is_file())
+    assert left == [".h5", ".journal", ".png", ".png", ".png"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_was_asked_to_stop_goes_on(start, serve, reference, number):
+def test_a_run_that_was_asked_to_stop_goes_on(start, serve, reference):
     server, _ = serve()
     run = start(*JOB, "--rig", "real.toml")
     journal = wait_for_rounds(run, 10)
-    run.send(number)
-    assert run.wait() in (130, 143) and RESUME_LINE in run.err
+    run.send(signal.SIGTERM)
+    assert run.wait() == 143 and RESUME_LINE in run.err
     status = start("board", "info", "--rig", "real.toml", "--json")
     assert status.wait() == 0 and not status.document["armed"]
     (stopped,) = events(journal, "stopped")
@@ -255,7 +257,21 @@ def test_controller_and_board_lose_their_power_at_once(start, serve, reference):
     assert unknown.sum() < 100      # one step
 
 
-@pytest.mark.parametrize("lost", [1, 2, 3, 5])
+def test_firmware_which_has_lost_its_session_is_read_back(start, reference):
+    try:
+        find_firmware("host", "hwloop-128x16", None)
+    except HwloopError as error:
+        pytest.skip(str(error))
+    run = start(*JOB, "--backend", "host", "--state", "chip")
+    journal = wait_for_rounds(run, 15)
+    run.kill()
+    check_close(resumed(start, journal), reference)
+    assert [event["settled"] for event in events(journal, "resumed")] == ["read-back"]
+    _, unknown = check_pulses(journal, "chip")
+    assert unknown.sum() < 100
+
+
+@pytest.mark.parametrize("lost", [1, 4])
 def test_the_end_of_a_journal_that_was_lost_with_the_power_is_in_the_boards_cache(start, serve, reference, lost):
     server, _ = serve()
     run = start(*JOB, "--rig", "real.toml")

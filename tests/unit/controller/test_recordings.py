@@ -1,0 +1,38 @@
+"""The recordings of tests/recordings are replayed strictly: the controller asks for what it asked for then."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hwloop
+from hwloop.controller.replay_job import replay_run
+from hwloop.errors import ReplayEndError
+from hwloop.report import Report
+from hwloop.runlog.journal import Journal
+from hwloop.runlog.sources import find_run
+
+FOLDER = Path(__file__).parents[2] / "recordings"
+EXPECTED = tomllib.loads((FOLDER / "expected.toml").read_text())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_comes_out_is_what_came_out_then(name, tmp_path):
+    document = replay_run(find_run(FOLDER / f"{name}.journal"), Report(), tmp_path / "replay").document()
+    assert {key: document[key] for key in EXPECTED[name]} == EXPECTED[name]
+
+
+def test_a_run_that_was_cut_off_ends_where_its_recording_ends(tmp_path):
+    with pytest.raises(ReplayEndError, match="logs resume"):
+        replay_run(find_run(FOLDER / "cut.journal"), Report(), tmp_path / "replay")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.journal")), ids=lambda path: path.stem)
+def test_they_are_small_open_and_name_no_place(path):
+    data = path.read_bytes()
+    assert len(data) < 150_000
+    assert not any(part in data for part in (b"/home/", b"/root/", b"/tmp/", b"/work/", b"/usr/"))
+    with hwloop.open_run(path) as run:
+        assert len(run["reads/code"]) > 0
+    with Journal.open(path) as journal:
+        assert journal.first_event("run").fields["kind"] in ("image", "matrix", "solve", "program", "form")
