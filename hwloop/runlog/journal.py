@@ -19,6 +19,7 @@ from hwloop import signals
 from hwloop.errors import DataError, DeviceError, JournalError, UsageError
 from hwloop.runlog.bodies import Event, Replies, Requests
 from hwloop.runlog.framing import Header, Kind, Record, encode_record, read_header, read_records
+from hwloop.runlog.publish import refuse_existing
 from hwloop.runlog.tail import read_tail
 
 # What is not on disk after this long is brought there; every programming step does so too.
@@ -58,9 +59,8 @@ class JournalWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        except FileExistsError as error:
-            raise UsageError(f"{path} exists and is not overwritten; choose another name or remove it first") from error
         except OSError as error:
+            refuse_existing(path)
             raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
         _lock(descriptor, path)
         writer = cls(path, descriptor, header, 0, 0, header.created_ns)
@@ -118,12 +118,14 @@ class JournalWriter:
         self._finish_sync()
         self._begin_sync()
         self._finish_sync()
+        self._check_place()
 
     def sync_beside(self) -> None:
         """Begin to bring everything to disk, beside what the program does, once what was begun before is there. Raises
-        as `sync`, for what was begun before."""
+        as `sync`, of the disk for what was begun before."""
         begun_seconds = time.perf_counter()
         self._finish_sync()
+        self._check_place()
         self._begin_sync()
         self.spent_seconds += time.perf_counter() - begun_seconds
 
@@ -137,6 +139,11 @@ class JournalWriter:
             return
         try:
             pending.result()
+        except OSError as error:
+            raise self._failed(error.strerror or str(error)) from error
+
+    def _check_place(self) -> None:
+        try:
             ours, there = os.fstat(self._descriptor), self._stat()
         except OSError as error:
             raise self._failed(error.strerror or str(error)) from error
