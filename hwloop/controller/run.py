@@ -23,7 +23,7 @@ from hwloop.config import RunSettings
 from hwloop.controller.journal_report import JournalReport
 from hwloop.controller.outcome import JournalCost
 from hwloop.controller.output_files import RUNS, check_folder
-from hwloop.controller.source import Source, versions
+from hwloop.controller.source import Source, boot_id, versions
 from hwloop.errors import (
     BoardError,
     DataError,
@@ -82,6 +82,7 @@ class Run:
         self._counters = LinkCounters()
         self._recorder = JournalRecorder(writer, self.name_journal) if writer else None
         self._is_named = self._is_finished = False
+        self._recorded_boot = ""
         self._rounds, self._is_new_folder, self._had_state = 0, is_new_folder, False
         self._factors_seconds = time.monotonic()
         if source.journal is not None:
@@ -89,7 +90,9 @@ class Run:
             self._recording = Recording(journal)
             if writer:
                 with Journal.open(source.journal) as again:
-                    self._recorded.update(event.name for _, event in again.events())
+                    for _, event in again.events():
+                        self._recorded[event.name] += 1
+                        self._recorded_boot = event.fields.get("boot_id", self._recorded_boot)
 
     @property
     def journal_path(self) -> Path | None:
@@ -278,7 +281,9 @@ class Run:
         if self._recording is None:
             return live
         recorded = RecordedLink(self._recording, transport.name)
-        self._link = ResumingLink(recorded, live, self._recorder, self._gone_live)
+        # What was written before the computer itself went down may not have reached its disk.
+        is_end_certain = self._recorded_boot == boot_id()
+        self._link = ResumingLink(recorded, live, self._recorder, self._gone_live, is_end_certain)
         return self._link
 
     def _gone_live(self, found: GoneLive) -> bool:
@@ -296,7 +301,7 @@ class Run:
         settled = "read-back" if found.session_lost else "cache"
         self._writer.event("resumed", {
             "at": utc_now(), "settled": settled, "grounded": found.grounded, "session_lost": found.session_lost,
-            "away_seconds": away_seconds, "restore": restore, **versions(),
+            "away_seconds": away_seconds, "restore": restore, "boot_id": boot_id(), **versions(),
         })
         how = "the board has lost the session; cells are read back" if found.session_lost else "nothing was lost"
         self._inner.note(f"goes on at record {self._recording.records:,} of the journal: {how}")
@@ -334,7 +339,8 @@ def begin_run(
         try:
             run.event("run", {
                 "name": run.name, "kind": kind, "options": run.options, "rig": config.describe(settings.rig),
-                "seed": settings.seed, "created": run.started, **versions(), "arguments": sys.argv[1:],
+                "seed": settings.seed, "created": run.started, "boot_id": boot_id(), **versions(),
+                "arguments": sys.argv[1:],
             })
             for option, paths in (inputs or {}).items():
                 chosen = getattr(options, option)

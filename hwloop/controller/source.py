@@ -39,6 +39,14 @@ class Source:
 LIVE = Source()
 
 
+def boot_id() -> str:
+    """Names the time since this computer was started; empty where it does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def versions() -> dict[str, Any]:
     """What the run was made with."""
     return {

@@ -42,15 +42,17 @@ class ResumingLink:
 
     Before anything is sent to go on, the exchange that was under way is settled: by the board's reply cache, or, where
     the board has lost the session, by sending what only reads; pulses without a reply are never sent again, their
-    replies are None. `on_live` is told how the board was found, and says whether `on_resumed` is to be called before
-    the next exchange.
+    replies are None. Where the journal may lack its end (`is_end_certain` is not set: the computer lost its power too),
+    the exchange that follows it may have been under way. `on_live` is told how the board was found, and says whether
+    `on_resumed` is to be called before the next exchange.
     """
 
     def __init__(
-        self, recorded: RecordedLink, live: Link, recorder: JournalRecorder, on_live: Callable[[GoneLive], bool]
+        self, recorded: RecordedLink, live: Link, recorder: JournalRecorder, on_live: Callable[[GoneLive], bool],
+        is_end_certain: bool = True,
     ):
         self._recorded, self._live, self._recorder = recorded, live, recorder
-        self._on_live = on_live
+        self._on_live, self._is_end_certain = on_live, is_end_certain
         self._is_live = self._is_due = self._is_grounded = False
         self._expected_sequence: int | None = None
         self._identity: IdentifyReply | None = None
@@ -149,15 +151,17 @@ class ResumingLink:
         self._is_live = True
         live.counters = self.counters
         self._recorder.begin(tail.exchange, tail.ticks, self.counters)
-        first = exchange.sequence if exchange else tail.sequence
-        known = {index: exchange.frame(index) for index in exchange.replies} if exchange else {}
         is_sequenced = requests[0][0] in SEQUENCED
+        first = exchange.sequence if exchange and is_sequenced else tail.sequence
+        known = {index: exchange.frame(index) for index in exchange.replies} if exchange else {}
         is_open = is_sequenced and exchange is not None
         live.adopt(tail.session or live.session, tail.tag, first, requests if is_open else [], known)
         if requests[0][0] != Command.IDENTIFY:
             self._check_identity()
         if not is_sequenced:
             # Killed before the session began: nothing is set on the board that is worth keeping.
+            if exchange is not None:
+                self._recorder.go_on_with(exchange.number, [requests[0][0]], 0)
             return [live.request(*requests[0])]
         expected_sequence, grounded = self._reopen(first, len(known), len(requests))
         if expected_sequence is None:
@@ -220,6 +224,7 @@ class ResumingLink:
         # Where the journal's end was lost with the power, the board is ahead; it still has the replies to what it did
         # last. A board that is further ahead, or behind, is not where this run left it.
         is_ours = least <= (expected_sequence - first) & 0xFFFF <= max(most, SESSION_REPLY_CACHE)
+        self._is_end_certain = self._is_end_certain and is_ours
         return (expected_sequence if is_ours else None), grounded
 
     def _settle_without_session(
@@ -230,11 +235,16 @@ class ResumingLink:
         with self._recorder.recovering():
             live.open()
         self._set_up_again(True)
-        if exchange is None:
+        kinds, replies = [kind for kind, _ in requests], []
+        if exchange is not None:
+            number = exchange.number
+            replies = [exchange.replies[index].payload for index in range(len(exchange.replies))]
+        elif self._is_end_certain or Command.PULSE not in kinds:
             return self.run(requests, expected_seconds)
-        kinds = [kind for kind, _ in requests]
-        replies: list[bytes | None] = [exchange.replies[index].payload for index in range(len(exchange.replies))]
-        self._recorder.attend(exchange.number, kinds, len(replies))
+        else:
+            self._recorder.sending(live.session, live.sequence, requests)
+            number = self._recorder.current
+        self._recorder.attend(number, kinds, len(replies))
         while len(replies) < len(requests) and kinds[len(replies)] == Command.PULSE:
             self._recorder.skip(len(replies))
             replies.append(None)
@@ -242,7 +252,7 @@ class ResumingLink:
         if any(kind == Command.PULSE for kind, _ in rest) or (replies and replies[-1] is None and not rest):
             raise AmbiguousError(("PULSE",), "the board has lost its session, and nothing in this step reads them back")
         if rest:
-            self._recorder.go_on_with(exchange.number, kinds, len(replies))
+            self._recorder.go_on_with(number, kinds, len(replies))
             replies += live.run(rest, expected_seconds)
         return replies
 
