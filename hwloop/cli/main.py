@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     except HwloopError as error:
         if isinstance(error, OutputError):
             _abandon_stdout()
-        if isinstance(error, DivergenceError):
+        if isinstance(error, DivergenceError) and error.shown:
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"{error.shown}\n")
         return _fail(str(error), error.exit_code)

@@ -48,7 +48,8 @@ def command(
 ) -> None:  # fmt: skip
     """Replay a run: the same controller code on the recorded exchanges. Strict: what differs stops it (exit 7).
 
-    RUN is a run file, a journal, or the name of a run in runs/.
+    RUN is a run file, a journal, or the name of a run in runs/. A recording that is served answers what was asked then,
+    in that order, each session from its beginning; a controller that knows other bad cells diverges.
     """
     if speed is not None and serve is None:
         raise UsageError("--speed is about --serve PORT: a replay takes no time of its own")

@@ -50,7 +50,7 @@ class Difference:
     def _hidden(self, start: int) -> str:
         """What the lines belong to that are not shown."""
         sections = [line.strip() for line in self.left[1:start] if line.startswith(" section")]
-        return ", ".join([self.left[0], *sections[-1:]])
+        return ", ".join([self.left[0].partition(",")[0], *sections[-1:]])
 
     def line(self) -> tuple[str, str]:
         """What each side is and its first line that differs, as one text."""
@@ -97,8 +97,10 @@ def _reply(kind: int, request: bytes, reply: ReplyFrame | None, scales: Scales |
 def _difference(
     frame: int, left: list[str], right: list[str], left_payload: bytes, right_payload: bytes
 ) -> Difference:
-    pairs = enumerate(zip_longest(left, right))
-    first = next((number for number, (one, other) in pairs if one != other), None)
+    differing = [number for number, (one, other) in enumerate(zip_longest(left, right)) if one != other]
+    # Of two PULSE of another length, what is more or less in them says more.
+    is_same_kind = bool(left and right) and left[0].partition(",")[0] == right[0].partition(",")[0]
+    first = next((number for number in differing if number or not is_same_kind), None)
     if first is None:
         # Something that has no meaning of its own, such as the bits behind the last flag.
         at = next(n for n, (one, other) in enumerate(zip_longest(left_payload, right_payload)) if one != other)
@@ -111,7 +113,7 @@ def _difference(
 def _in_short(lines: tuple[str, ...], first: int) -> str:
     if not lines:
         return _NOTHING
-    line = lines[first].strip() if first < len(lines) else "ends before"
+    line = lines[first].strip() if first < len(lines) else "nothing more"
     return lines[0] if first == 0 else f"{lines[0]}: {' '.join(line.split())}"
 
 

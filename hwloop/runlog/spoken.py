@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 
 from hwloop.drivers.board import decoding
+from hwloop.drivers.board.cell_frames import SATURATED_CODE
 from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.board.solving import BIAS_FOLLOWS
 from hwloop.link import protocol as wire
@@ -263,7 +264,8 @@ def _readings(reader: _Reader, request: bytes, scales: Scales) -> Iterator[str]:
     reader.rest()
     for cell, code, is_steady in zip(cells.tolist(), codes.tolist(), steady.tolist(), strict=False):
         array, index = divmod(cell, describe.rows * describe.columns)
-        siemens = _si(float(scales.siemens_from_read_codes(code, tia_range)), "S")
+        is_beyond = code == SATURATED_CODE
+        siemens = "beyond the range" if is_beyond else _si(float(scales.siemens_from_read_codes(code, tia_range)), "S")
         unsteady = "" if is_steady else ", not steady"
         yield f"  {'AB'[array & 1]} {_cell(index, scales)}: code {code} ({siemens}){unsteady}"
     if len(codes) < len(cells):

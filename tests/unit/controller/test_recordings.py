@@ -9,6 +9,7 @@ import hwloop
 from hwloop.controller.replay_job import replay_run
 from hwloop.errors import ReplayEndError
 from hwloop.report import Report
+from hwloop.runlog.framing import VERSION
 from hwloop.runlog.journal import Journal
 from hwloop.runlog.sources import find_run
 
@@ -25,6 +26,12 @@ def test_what_comes_out_is_what_came_out_then(name, tmp_path):
 def test_a_run_that_was_cut_off_ends_where_its_recording_ends(tmp_path):
     with pytest.raises(ReplayEndError, match="logs resume"):
         replay_run(find_run(FOLDER / "cut.journal"), Report(), tmp_path / "replay")
+
+
+def test_every_version_of_the_journal_that_was_ever_released_has_a_recording():
+    """A recording of an old version is not made anew: it is kept under another name."""
+    versions = {int.from_bytes(path.read_bytes()[8:10], "little") for path in FOLDER.glob("*.journal")}
+    assert versions == set(range(1, VERSION + 1))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.journal")), ids=lambda path: path.stem)
