@@ -3,9 +3,11 @@ board's own count of pulses of every cell.
 
     python benchmarks/kill_runs.py image-crop ratings-small --kills 95 --seed 0
     python benchmarks/kill_runs.py image --kills 10
+    python benchmarks/kill_runs.py image-crop ratings-small --kills 4 --sleep 30
 
 In turn the controller is killed, the controller and its board's process, and the board's process alone. Exit code 1
-where one run does not end as it should.
+where one run does not end as it should. With --sleep nobody is killed: the controller is stopped (SIGSTOP) for so many
+seconds, longer than its board waits for it, and the run has to go on, or be gone on with, and end as good.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Reference:
     factors_sha256: str
     pulses: np.ndarray
     seconds: float
+    quality: float
 
 
 def main() -> int:
@@ -43,26 +46,30 @@ def main() -> int:
     parser.add_argument("jobs", nargs="+", choices=sorted(JOBS))
     parser.add_argument("--kills", type=int, default=10, help="of each job")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sleep", type=float, metavar="SECONDS", help="stop the controller for so long instead")
     options = parser.parse_args()
     failures = 0
     for job in options.jobs:
         chance = random.Random(f"{options.seed} {job}")
         with tempfile.TemporaryDirectory(prefix="hwloop-kills-") as folder:
-            failures += campaign(job, options.kills, chance, Path(folder))
+            failures += campaign(job, options.kills, chance, Path(folder), options.sleep)
     return 1 if failures else 0
 
 
-def campaign(job: str, kills: int, chance: random.Random, folder: Path) -> int:
-    """Kill `job` so many times; gives how many runs did not end as they should."""
+def campaign(job: str, kills: int, chance: random.Random, folder: Path, sleep_seconds: float | None = None) -> int:
+    """Kill `job` so many times, or send it to sleep; gives how many runs did not end as they should."""
     arguments = JOBS[job](folder)
     reference = uninterrupted(arguments, folder)
     print(f"{job}: {reference.factors_sha256[:12]}, {reference.pulses.sum():,} pulses, {reference.seconds:.1f} s")
     failures = 0
     for number in range(1, kills + 1):
-        victims = VICTIMS[number % len(VICTIMS)]
-        trouble = kill_and_resume(arguments, folder / f"kill-{number}", chance, victims, reference)
+        victims, place = VICTIMS[number % len(VICTIMS)], folder / f"kill-{number}"
+        if sleep_seconds is None:
+            what, trouble = f"{victims} killed", kill_and_resume(arguments, place, chance, victims, reference)
+        else:
+            what, trouble = f"asleep for {sleep_seconds:g} s", sleep(arguments, place, chance, sleep_seconds, reference)
         failures += trouble is not None
-        print(f"{job} {number}/{kills}, {victims} killed: {trouble or 'same'}", flush=True)
+        print(f"{job} {number}/{kills}, {what}: {trouble or 'as it should be'}", flush=True)
     print(f"{job}: {kills - failures} of {kills} as the run that nobody killed", flush=True)
     return failures
 
@@ -76,7 +83,8 @@ def uninterrupted(arguments: list[str], folder: Path) -> Reference:
         process.stderr.readline()
         begun = time.monotonic()
         document = json.loads(process.communicate()[0])
-        found.append(Reference(document["factors_sha256"], pulse_counts(state), time.monotonic() - begun))
+        seconds = time.monotonic() - begun
+        found.append(Reference(document["factors_sha256"], pulse_counts(state), seconds, quality(document)))
     if found[0].factors_sha256 != found[1].factors_sha256:
         sys.exit("two runs that nobody killed end differently")
     return found[1]
@@ -109,6 +117,35 @@ def kill_and_resume(
     if document["factors_sha256"] != reference.factors_sha256:
         return f"other factors, {document['factors_sha256'][:12]}: {said.strip()}"
     return same_pulses(state, reference)
+
+
+def sleep(
+    arguments: list[str], folder: Path, chance: random.Random, seconds: float, reference: Reference
+) -> str | None:
+    """Stop one controller for so long after a random time; what was wrong with its end, None where nothing was."""
+    folder.mkdir()
+    process = start([*arguments, "--state", str(folder / "board.state")], folder)
+    journal = folder / process.stderr.readline().split("journal ")[1].strip()
+    time.sleep(chance.uniform(0.0, reference.seconds))
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGCONT)
+    told, said = process.communicate()
+    if process.returncode:
+        if "hwloop logs resume" not in said:
+            return f"ended with {process.returncode} and no way on: {said.strip()}"
+        resumed = start(["logs", "resume", str(journal), "--json"], folder)
+        told, said = resumed.communicate()
+        if resumed.returncode:
+            return f"resume ended with {resumed.returncode}: {said.strip()}"
+    found = quality(json.loads(told))
+    # Cells that were read back, or written again, are as good and not the same.
+    return None if abs(found / reference.quality - 1) < 0.02 else f"quality {found:.4g} for {reference.quality:.4g}"
+
+
+def quality(document: dict) -> float:
+    """The figure of merit of a job's document."""
+    return document["psnr_db"] if "psnr_db" in document else document["rmse"]
 
 
 def pulse_counts(state: Path) -> np.ndarray:

@@ -161,6 +161,19 @@ def test_a_damaged_header_is_refused(whole, place):
         read(bytes(damaged))
 
 
+@pytest.mark.parametrize("data", [b"", b"hello", bytes(100)])
+def test_something_else_is_refused(data):
+    with pytest.raises(DataError, match="x is no journal of hwloop, or its first bytes are gone"):
+        read(data)
+
+
+def test_a_later_version_is_refused(whole):
+    later = bytearray(whole[0])
+    later[8] += 1
+    with pytest.raises(DataError, match="x has journal version 2, this hwloop reads up to 1; use the newer one"):
+        read(bytes(later))
+
+
 def test_a_record_of_another_journal_is_none_of_this_one(whole, tmp_path):
     JournalWriter.create(tmp_path / "other.journal").close()
     other = (tmp_path / "other.journal").read_bytes()
