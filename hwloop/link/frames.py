@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from cobs import cobs
 
-from hwloop.link.protocol import Header
+from hwloop.link.protocol import Header, Status
 
 CRC = struct.Struct("<I")
 OVERHEAD_BYTES = Header.STRUCT.size + CRC.size
+# Statuses of a command that the board did not take, so that its sequence number is still free (wire table, "Sequence
+# numbers"). A gap and a stale number are about other commands than the one refused.
+NOT_TAKEN = frozenset({Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED})
 
 
 @dataclass(frozen=True)

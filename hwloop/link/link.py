@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hwloop.errors import AmbiguousError, DeviceError, LinkError, SafetyError
-from hwloop.link.frames import Frame, FrameReader
+from hwloop.link.frames import NOT_TAKEN, Frame, FrameReader
 from hwloop.link.protocol import REPLY_BIT, SEQUENCED, WIRE_HASH, Command, OpenReply, OpenRequest, Status, StatusReply
 from hwloop.link.refusals import expected_sequence, refusal_error
 from hwloop.link.transport import Transport
 
 Request = tuple[Command, bytes]
-# Statuses of a command that the board did not take: its sequence number is still free.
-_NOT_TAKEN = frozenset({Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED})
 # A board that has lost its session (reset, or taken over) cannot tell any more what it did before.
 _FORGOTTEN = frozenset({Status.NOT_OPEN, Status.BUSY})
 
@@ -254,7 +252,7 @@ class Link:
             raise
         self._interrupted = None
         done = window.requests[: window.stop]
-        not_taken = [pending for pending in done if pending.reply.status in _NOT_TAKEN]
+        not_taken = [pending for pending in done if pending.reply.status in NOT_TAKEN]
         after = window.requests[0].sequence + (window.requests.index(not_taken[0]) if not_taken else window.stop)
         self.sequence = after & 0xFFFF
         refused = [pending for pending in done if pending.reply.status != Status.OK]

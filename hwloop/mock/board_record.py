@@ -13,6 +13,7 @@ import numpy as np
 from hwloop.link import protocol as wire
 from hwloop.link.frames import Frame
 from hwloop.mock.packing import pack_columns, unpack_columns
+from hwloop.mock.session import remember
 
 _HEAD = struct.Struct("<?H?BHHH")
 _LENGTH = struct.Struct("<I")
@@ -80,10 +81,3 @@ def replayed(
         for reply in record.replies:
             remember(cache, reply)
     return session, values, cache
-
-
-def remember(cache: OrderedDict[int, Frame], reply: Frame) -> None:
-    """Into the cache of replies by sequence number; the oldest goes where it is full."""
-    cache[reply.sequence] = reply
-    if len(cache) > wire.SESSION_REPLY_CACHE:
-        cache.popitem(last=False)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
-from hwloop.mock.board import DEAD_MAN_SECONDS
+from hwloop.mock.session import DEAD_MAN_SECONDS
 
 CHUNK_BYTES = 1 << 16
 # A host that does not take its replies is not listened to either, so that a flood fills no memory.

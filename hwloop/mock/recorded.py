@@ -6,34 +6,30 @@ The session is the board's own: the host chooses session and sequence numbers, m
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hwloop.errors import DataError
 from hwloop.link import protocol as wire
-from hwloop.link.frames import Frame, FrameReader
+from hwloop.link.frames import NOT_TAKEN, Frame, FrameReader
 from hwloop.link.protocol import Command, SafeReason, Status
-from hwloop.mock.board import DEAD_MAN_SECONDS
-from hwloop.mock.board_record import remember
 from hwloop.mock.hosts import Host, HostServer
 from hwloop.mock.refusal import RefusalError
-from hwloop.mock.sections import fixed_part
+from hwloop.mock.session import BoardSession, refusal_of, reply_to
 
 Request = tuple[int, bytes]
 Answer = tuple[int, bytes]          # status and payload
 # One exchange: requests, to each its reply or None, and the seconds that it took.
 Recorded = tuple[Sequence[Request], Sequence[Answer | None], float]
-# Statuses of a command that was not taken: its sequence number is still free.
-_NOT_TAKEN = frozenset({Status.NOT_OPEN, Status.BUSY, Status.SAFE_LATCHED})
-_GROUNDED = frozenset({*_NOT_TAKEN, Status.FAULT})
-
+_GROUNDED = frozenset({*NOT_TAKEN, Status.FAULT})
 
 # Told what had been recorded (None: nothing any more) and what came, when the two differ.
 Refused = Callable[[Request | None, Request], None]
 
 
-class RecordedBoard:
-    """The board of a recording. Every session that is opened anew gets `exchanges` from their beginning.
+class RecordedBoard(BoardSession):
+    """The board of a recording. Every session that is opened anew gets `exchanges` from their beginning. `seconds` is
+    how long the command took then that `handle` was given last (0: at once).
 
     Raises DataError where they do not begin with what the board is.
     """
@@ -41,39 +37,62 @@ class RecordedBoard:
     def __init__(self, exchanges: Iterable[Recorded], refused: Refused):
         self._exchanges, self._refused = exchanges, refused
         self._answers = self._beginning()
+        super().__init__(wire.IdentifyReply.unpack(self._answers[Command.IDENTIFY]).wire_hash)
         self.describe = wire.DescribeReply.unpack(self._answers[Command.DESCRIBE])
-        identity = wire.IdentifyReply.unpack(self._answers[Command.IDENTIFY])
-        self._wire_hash = identity.wire_hash
         told = self._answers.get(Command.OPEN)
         self._opened = wire.OpenReply.unpack(told) if told else wire.OpenReply(0, 0, self.describe.boot_counter)
-        self._heard_seconds: float | None = None
-        self.session, self.armed, self.safe_reason = 0, False, SafeReason.RESET
-        self._open_tag = 0
-        self._start_over()
+        self.seconds = 0.0
+        self.begin_session()
 
-    def handle(self, frame: Frame, now_seconds: float) -> tuple[Frame | None, float]:
-        """The reply to one frame, None where there is none, and how long it took then (0: at once)."""
-        if frame.kind & wire.REPLY_BIT or frame.status != Status.OK:
-            return None, 0.0
-        if frame.session == self.session:
-            self._heard_seconds = now_seconds
-        if frame.kind == Command.HEARTBEAT:
-            return None, 0.0
-        try:
-            if frame.kind in wire.SEQUENCED:
-                return self._sequenced(frame)
-            return _reply(frame, Status.OK, self._unsequenced(frame, now_seconds)), 0.0
-        except RefusalError as error:
-            return _refuse(frame, error), 0.0
+    @property
+    def ticks(self) -> int:
+        """See BoardSession."""
+        return self._ticks
 
-    def check_dead_man(self, now_seconds: float) -> None:
-        """Ground every line when the host has been silent for too long."""
-        if self.armed and now_seconds - self._heard_seconds > DEAD_MAN_SECONDS:
-            self.ground(SafeReason.DEAD_MAN)
+    @property
+    def boot_counter(self) -> int:
+        """See BoardSession."""
+        return self._opened.boot_counter
 
-    def ground(self, reason: SafeReason) -> None:
-        """Nothing moves before the next OPEN."""
-        self.armed, self.safe_reason = False, reason
+    def identify(self) -> bytes:
+        """See BoardSession."""
+        return self._answers[Command.IDENTIFY]
+
+    def describe_board(self) -> bytes:
+        """See BoardSession."""
+        return self._answers[Command.DESCRIBE]
+
+    def last_command(self) -> tuple[int, int, int, bool]:
+        """See BoardSession."""
+        return self.describe.reset_cause, *self._begun, self._is_completed
+
+    def begin_session(self) -> None:
+        """See BoardSession."""
+        self._script = _Script(iter(self._exchanges))
+        self._ticks = self._opened.ticks
+        self._begun, self._is_completed = (0, 0), False
+
+    def handle(self, frame: Frame, now_seconds: float) -> Frame | None:
+        """See BoardSession."""
+        self.seconds = 0.0
+        return super().handle(frame, now_seconds)
+
+    def carry_out(self, frame: Frame) -> Frame:
+        """See BoardSession."""
+        came = frame.kind, frame.payload
+        self._begun = (frame.kind, frame.sequence)
+        expected, answer, self.seconds = self._script.take(came)
+        self._is_completed = answer is not None
+        if answer is None:
+            self._refused(expected, came)
+            self.ground(SafeReason.FAULT)
+            return refusal_of(frame, RefusalError(Status.FAULT))
+        status, payload = answer
+        if status == Status.OK:
+            self._ticks += int.from_bytes(payload[:4], "little")
+        elif status in _GROUNDED:
+            self.ground(SafeReason.FAULT if status == Status.FAULT else SafeReason.COMMAND)
+        return reply_to(frame, payload, status)
 
     def _beginning(self) -> dict[int, bytes]:
         """What the board said of itself before its first command."""
@@ -87,89 +106,6 @@ class RecordedBoard:
         if not {Command.IDENTIFY, Command.DESCRIBE} <= found.keys():
             raise DataError("the recording ends before the board said what it is; serve another")
         return found
-
-    def _start_over(self) -> None:
-        self._script = _Script(iter(self._exchanges))
-        self._expected, self._ticks = 0, self._opened.ticks
-        self._cache: OrderedDict[int, Frame] = OrderedDict()
-        self._begun, self._is_completed = (0, 0), False
-
-    def _sequenced(self, frame: Frame) -> tuple[Frame, float]:
-        if frame.session != self.session or not self.session:
-            raise RefusalError(Status.BUSY if self.armed else Status.NOT_OPEN, value=self.session)
-        ahead = (frame.sequence - self._expected) & 0xFFFF
-        if ahead >= 0x8000:
-            if frame.sequence in self._cache:
-                return self._cache[frame.sequence], 0.0
-            raise RefusalError(Status.SEQUENCE_STALE, value=self._expected)
-        if not self.armed:
-            raise RefusalError(Status.SAFE_LATCHED, value=self.safe_reason)
-        if ahead:
-            raise RefusalError(Status.SEQUENCE_GAP, value=self._expected)
-        reply, seconds = self._carry_out(frame)
-        if reply.status not in _NOT_TAKEN:
-            self._expected = (self._expected + 1) & 0xFFFF
-            remember(self._cache, reply)
-        return reply, seconds
-
-    def _carry_out(self, frame: Frame) -> tuple[Frame, float]:
-        came = frame.kind, frame.payload
-        self._begun = (frame.kind, frame.sequence)
-        expected, answer, seconds = self._script.take(came)
-        self._is_completed = answer is not None
-        if answer is None:
-            self._refused(expected, came)
-            self.ground(SafeReason.FAULT)
-            return _refuse(frame, RefusalError(Status.FAULT)), 0.0
-        status, payload = answer
-        if status == Status.OK:
-            self._ticks += int.from_bytes(payload[:4], "little")
-        elif status in _GROUNDED:
-            self.ground(SafeReason.FAULT if status == Status.FAULT else SafeReason.COMMAND)
-        return _reply(frame, status, payload), seconds
-
-    def _unsequenced(self, frame: Frame, now_seconds: float) -> bytes:
-        match frame.kind:
-            case Command.IDENTIFY | Command.DESCRIBE:
-                return self._answers[frame.kind]
-            case Command.OPEN:
-                return self._open(frame, now_seconds)
-            case Command.CLOSE:
-                if frame.session == self.session:
-                    self.ground(SafeReason.COMMAND)
-                    self.session = 0
-                return wire.CloseReply(self._ticks).pack()
-            case Command.SAFE:
-                self.ground(SafeReason.COMMAND)
-                return wire.SafeReply(self._ticks).pack()
-            case Command.STATUS:
-                return wire.StatusReply(
-                    self.armed, self.safe_reason, self.describe.reset_cause, *self._begun, self._is_completed,
-                    self.session, self._expected, self._opened.boot_counter, self._ticks,
-                ).pack()
-        raise RefusalError(Status.UNKNOWN_COMMAND, value=frame.kind)
-
-    def _open(self, frame: Frame, now_seconds: float) -> bytes:
-        ours = frame.session == self.session
-        if int.from_bytes(frame.payload[:4], "little") != self._wire_hash:
-            if ours or not self.armed:
-                self.ground(SafeReason.WIRE_MISMATCH)
-            raise RefusalError(Status.WIRE_MISMATCH, value=self._wire_hash)
-        request = fixed_part(frame.payload, wire.OpenRequest)
-        if not frame.session:
-            raise RefusalError(Status.OUT_OF_RANGE, 0, 0, 0, 1, 65535)
-        if self.armed and not ours:
-            raise RefusalError(Status.BUSY, value=self.session)
-        if request.resume and not ours:
-            raise RefusalError(Status.NOT_OPEN, value=self.session)
-        newer = 0 < (frame.sequence - self._open_tag) & 0xFFFF < 0x8000
-        if not ours or newer:
-            if not request.resume:
-                self.session = frame.session
-                self._start_over()
-            self.armed, self.safe_reason = True, SafeReason.NONE
-            self._open_tag, self._heard_seconds = frame.sequence, now_seconds
-        return wire.OpenReply(self._expected, self._ticks, self._opened.boot_counter).pack()
 
 
 class RecordedServer(HostServer):
@@ -203,7 +139,7 @@ class RecordedServer(HostServer):
         self.board.check_dead_man(now_seconds)
 
     def _answer(self, host: Host, frame: Frame, now_seconds: float) -> None:
-        reply, seconds = self.board.handle(frame, now_seconds)
+        reply = self.board.handle(frame, now_seconds)
         if reply is None:
             return
         if not self._at_recorded_speed or frame.kind not in wire.SEQUENCED:
@@ -211,7 +147,7 @@ class RecordedServer(HostServer):
             return
         # A board does one thing after the other: also what it has answered before waits for what it is doing.
         free_seconds = self._due[-1][0] if self._due else now_seconds
-        self._due.append((free_seconds + seconds, host, reply.encode()))
+        self._due.append((free_seconds + self.board.seconds, host, reply.encode()))
 
 
 class _Script:
@@ -250,11 +186,3 @@ class _Script:
             self._waiting.extend(pairs)
             self._seconds = seconds / len(pairs)
             return
-
-
-def _reply(request: Frame, status: int, payload: bytes) -> Frame:
-    return Frame(request.kind | wire.REPLY_BIT, status, request.session, request.sequence, payload)
-
-
-def _refuse(request: Frame, error: RefusalError) -> Frame:
-    return _reply(request, error.status, error.refusal.pack())

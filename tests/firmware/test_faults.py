@@ -12,9 +12,10 @@ from hwloop.link import protocol as wire
 from hwloop.link.frames import Frame
 from hwloop.link.protocol import Command, Field, Layout, Polarity, ResetCause, Route, SafeReason, Status, Target
 from hwloop.mock.bench import Bench
-from hwloop.mock.board import DEAD_MAN_SECONDS, SimulatedBoard
+from hwloop.mock.board import SimulatedBoard
 from hwloop.mock.chips import wiring
 from hwloop.mock.firmware import FIRMWARE_BACKENDS
+from hwloop.mock.session import DEAD_MAN_SECONDS
 from tests.firmware.running import BOARD_NAME, Host, running
 
 ROWS = wire.BOARDS[BOARD_NAME].rows

@@ -1,6 +1,5 @@
 """A recording as a board: what was asked then is answered, in order; its session is its own; nothing is made up."""
 
-from types import SimpleNamespace
 
 import pytest
 
@@ -8,10 +7,10 @@ from hwloop.errors import DataError
 from hwloop.link import protocol as wire
 from hwloop.link.frames import Frame
 from hwloop.link.protocol import Command, SafeReason, Status
-from hwloop.mock.board import DEAD_MAN_SECONDS
 from hwloop.mock.commands import describe
 from hwloop.mock.hosts import Host as Connection
 from hwloop.mock.recorded import RecordedBoard, RecordedServer
+from hwloop.mock.session import DEAD_MAN_SECONDS
 from tests.unit.mock.talking import Host, opened, pulse_section, read_request
 
 OK = Status.OK
@@ -46,7 +45,7 @@ def recorded(*exchanges):
     """A host of the board of these exchanges; `host.refused` is what was told of requests without a reply."""
     refused = []
     board = RecordedBoard([*beginning(), *exchanges], lambda *what: refused.append(what))
-    host = Host(SimpleNamespace(handle=lambda frame, now: board.handle(frame, now)[0]), session=0x0C0C)
+    host = Host(board, session=0x0C0C)
     host.real, host.refused = board, refused
     return host
 
