@@ -122,6 +122,12 @@ class DivergenceError(HwloopError):
         )
 
 
+class RunsDifferError(HwloopError):
+    """Two recorded runs that are not the same; what differs was told before."""
+
+    exit_code = 7
+
+
 class UnansweredError(DivergenceError):
     """A what-if asks for something that the recording does not answer. `recorded` is empty where the recording ends.
 

@@ -17,9 +17,9 @@ from hwloop.cli.main import run
 from hwloop.drivers.board.decoding import unpack_pulses
 from hwloop.link.protocol import BOARDS, Command
 from hwloop.mock.bench_state import read_state
-from hwloop.runlog.bodies import Replies, Requests
+from hwloop.runlog.bodies import Event, told_by
 from hwloop.runlog.exchanges import Assembler
-from hwloop.runlog.framing import HEADER_BYTES, Kind
+from hwloop.runlog.framing import HEADER_BYTES
 from hwloop.runlog.journal import Journal
 
 
@@ -140,10 +140,9 @@ def journal_pulses(path, board="hwloop-128x16"):
 
     with Journal.open(path) as journal:
         for record in journal.records():
-            if record.kind is Kind.REQUEST:
-                found(assembler.requests(Requests.decode(record.body), record.time_ns))
-            elif record.kind is Kind.REPLY:
-                found(assembler.replies(Replies.decode(record.body), record.time_ns))
+            told = told_by(record)
+            if not isinstance(told, Event):
+                found(assembler.take(told, record.time_ns))
     found(assembler.rest())
     return answered, unknown
 

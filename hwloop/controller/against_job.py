@@ -10,7 +10,7 @@ import numpy as np
 
 from hwloop.controller.recorded_run import RecordedRun, changed, flat, read_recorded_run
 from hwloop.controller.source import versions
-from hwloop.errors import DivergenceError
+from hwloop.errors import RunsDifferError
 from hwloop.runlog.differing import Difference, replies_differ, requests_differ
 from hwloop.runlog.journal import Journal
 from hwloop.runlog.record import RunRecord, record_from_event
@@ -31,17 +31,6 @@ class Parting:
         """Its part of the JSON document."""
         a, b = self.difference.window() if self.difference else ([], [])
         return {"exchange": self.exchange, "kind": self.kind, "place": self.place, "a": a, "b": b}
-
-
-class RunsDifferError(DivergenceError):
-    """Two runs that are not the same; what differs was told before."""
-
-    def __init__(self, text: str):
-        super().__init__(0, (), ())
-        self._text = text
-
-    def __str__(self) -> str:
-        return self._text
 
 
 @dataclass(frozen=True)
@@ -123,9 +112,9 @@ def _parting(left: Recording, right: Recording) -> tuple[int, Parting | None]:
         place = f" ({place})" if place else ""
         if one is None or other is None:
             return count, Parting((one or other).number, f"{'a' if one is None else 'b'} ends", place, None)
-        if found := requests_differ(one.requests, other.requests, left.scales):
+        if found := requests_differ(one.frames, other.frames, left.scales):
             return count, Parting(one.number, "request", place, found)
-        if found := replies_differ(one.requests, one.replies, other.replies, left.scales):
+        if found := replies_differ(one.frames, one.replies, other.replies, left.scales):
             return count, Parting(one.number, "reply", place, found)
         count += 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
 from hwloop.controller.run_summary import RunSummary, summary_of
 from hwloop.errors import DataError, UsageError
-from hwloop.runlog.framing import HEADER_BYTES
+from hwloop.runlog.framing import RUN_FILE_SUFFIX
 from hwloop.runlog.publish import publish
-from hwloop.runlog.sources import RUN_FILE_SUFFIX, RunSource, State, find_run
+from hwloop.runlog.sources import RunSource, State, find_run
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,8 @@ def check_run(name: str) -> CheckResult:
     """Read the whole journal of a run. Of one that is being written, all that was there at the beginning is checked."""
     source = find_run(name)
     with source.journal() as journal:
-        size, records, end = journal.file.seek(0, os.SEEK_END), 0, HEADER_BYTES
-        for record in journal.records():
-            records, end = records + 1, record.end
-            if end >= size:
-                break
-    return CheckResult(source.path, size, records, None if end >= size else end)
+        found = journal.check()
+    return CheckResult(source.path, found.bytes, found.records, found.first_bad_offset)
 
 
 def recover_run(name: str, target: Path | None, dry_run: bool = False) -> WrittenFile | DryRun:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from hwloop.errors import UsageError
 from hwloop.runlog.publish import refuse_existing
+from hwloop.runlog.sources import RUNS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-RUNS = Path("runs")
 
 
 def check_target(path: Path, *suffixes: str) -> None:

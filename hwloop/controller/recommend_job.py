@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwloop.apps import recommend as app
-from hwloop.controller.output_files import RUNS
+from hwloop.runlog.sources import RUNS
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hwloop.controller.jobs import job
-from hwloop.controller.output_files import RUNS
 from hwloop.controller.recorded_run import OUTPUTS, read_recorded_run
 from hwloop.controller.source import Source
 from hwloop.controller.what_if import read_what_if
 from hwloop.errors import DivergenceError, ReplayEndError
 from hwloop.report import Report
-from hwloop.runlog.sources import RUN_FILE_SUFFIX, RunSource, find_journal
+from hwloop.runlog.framing import RUN_FILE_SUFFIX
+from hwloop.runlog.sources import RUNS, RunSource, find_journal
 
 
 def replay_run(

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hwloop.controller.jobs import job
-from hwloop.controller.output_files import RUNS
 from hwloop.controller.plan import DryRun
 from hwloop.controller.recorded_run import OUTPUTS, read_recorded_run
 from hwloop.controller.source import Source
 from hwloop.errors import UsageError
 from hwloop.report import Report
-from hwloop.runlog.run_file import SUFFIX
-from hwloop.runlog.sources import find_run
+from hwloop.runlog.framing import RUN_FILE_SUFFIX
+from hwloop.runlog.sources import RUNS, find_run
 
 
 def resume_run(run: str | Path, report: Report, port: str | None = None, dry_run: bool = False) -> Any:
@@ -27,7 +26,7 @@ def resume_run(run: str | Path, report: Report, port: str | None = None, dry_run
     if journal is None:
         raise UsageError(f"{run} has no journal beside it to go on with; `hwloop replay` repeats what it holds")
     recorded = read_recorded_run(journal)
-    if recorded.result is not None and journal.with_suffix(SUFFIX).exists():
+    if recorded.result is not None and journal.with_suffix(RUN_FILE_SUFFIX).exists():
         raise UsageError(f"{recorded.name} is finished, there is nothing to resume; `hwloop replay` repeats it")
     if dry_run:
         return DryRun(f"go on with {recorded.name}, after what {journal} holds")

@@ -22,7 +22,7 @@ from hwloop.array.program.common import ProgramResult
 from hwloop.config import RunSettings
 from hwloop.controller.journal_report import JournalReport
 from hwloop.controller.outcome import JournalCost
-from hwloop.controller.output_files import RUNS, check_folder
+from hwloop.controller.output_files import check_folder
 from hwloop.controller.source import Source, boot_id, versions
 from hwloop.errors import (
     BoardError,
@@ -36,17 +36,18 @@ from hwloop.errors import (
     UsageError,
 )
 from hwloop.link.link import Link, LinkCounters
+from hwloop.link.protocol import TICK_HERTZ
 from hwloop.link.transport import Transport
 from hwloop.report import Report
 from hwloop.runlog.digest import file_sha256
-from hwloop.runlog.framing import SUFFIX
+from hwloop.runlog.framing import RUN_FILE_SUFFIX, SUFFIX
 from hwloop.runlog.journal import Journal, JournalWriter
 from hwloop.runlog.record import RunRecord, utc_now
 from hwloop.runlog.recorded import RecordedLink, Recording
 from hwloop.runlog.recording import JournalRecorder
 from hwloop.runlog.resuming import GoneLive, ResumingLink
-from hwloop.runlog.run_file import SUFFIX as RUN_FILE_SUFFIX
 from hwloop.runlog.run_file import write_run_file
+from hwloop.runlog.sources import RUNS
 
 # An input larger than this is named in the journal, with its hash, but not kept there.
 MOST_EMBEDDED_BYTES = 64 << 20
@@ -68,7 +69,7 @@ class Run:
 
     def __init__(
         self, kind: str, options: object, settings: RunSettings, report: Report, source: Source,
-        writer: JournalWriter | None, name: str, stack: contextlib.ExitStack, is_new_folder: bool = False,
+        writer: JournalWriter | None, name: str, stack: contextlib.ExitStack,
     ):
         self.kind, self.settings, self.source, self.name = kind, settings, source, name
         self.options = config.describe(options) if source.options is None else dict(source.options)
@@ -83,7 +84,7 @@ class Run:
         self._recorder = JournalRecorder(writer, self.name_journal) if writer else None
         self._is_named = self._is_finished = False
         self._recorded_boot = ""
-        self._rounds, self._is_new_folder, self._had_state = 0, is_new_folder, False
+        self._rounds, self._had_state = 0, False
         self._factors_seconds = time.monotonic()
         if source.journal is not None:
             journal = stack.enter_context(Journal.open(source.journal))
@@ -93,11 +94,6 @@ class Run:
                     for _, event in again.events():
                         self._recorded[event.name] += 1
                         self._recorded_boot = event.fields.get("boot_id", self._recorded_boot)
-
-    @property
-    def journal_path(self) -> Path | None:
-        """The journal that is being written."""
-        return self._writer.path if self._writer else None
 
     @property
     def is_live(self) -> bool:
@@ -252,7 +248,7 @@ class Run:
         resumable = resumable or type(error) is SafetyError
         if not self._recorder.has_pulsed and not self.source.goes_on:
             self._forget_state()
-            self._writer.discard(self._is_new_folder)
+            self._writer.discard()
             return
         with contextlib.suppress(JournalError):
             self._recorder.flush()
@@ -296,7 +292,7 @@ class Run:
             )
         away_seconds = (time.time_ns() - found.last_time_ns) * 1e-9
         if self.settings.rig.board.is_simulated:
-            away_seconds = (found.board_ticks - found.ticks) / 10e6
+            away_seconds = (found.board_ticks - found.ticks) / TICK_HERTZ
         restore = away_seconds > RESTORE_AFTER_SECONDS
         settled = "read-back" if found.session_lost else "cache"
         self._writer.event("resumed", {
@@ -331,10 +327,8 @@ def begin_run(
             writer = JournalWriter.go_on(source.journal)
             run = Run(kind, options, settings, report, source, writer, source.name, stack)
         else:
-            run_file = getattr(options, "run_file", None)
-            is_new_folder = not (run_file.parent if run_file else RUNS).exists()
-            writer = _new_journal(kind, run_file)
-            run = Run(kind, options, settings, report, source, writer, writer.path.stem, stack, is_new_folder)
+            writer = _new_journal(kind, getattr(options, "run_file", None))
+            run = Run(kind, options, settings, report, source, writer, writer.path.stem, stack)
         stack.callback(writer.close)
         try:
             run.event("run", {

@@ -9,9 +9,8 @@ import numpy as np
 from hwloop.drivers.board.decoding import unpack_read_cells, unpack_read_codes
 from hwloop.drivers.board.scales import Scales
 from hwloop.link.protocol import Command, DescribeReply, ReadRequest
-from hwloop.runlog.bodies import Event, Replies, Requests
+from hwloop.runlog.bodies import Event, told_by
 from hwloop.runlog.exchanges import Assembler, Exchange
-from hwloop.runlog.framing import Kind
 from hwloop.runlog.record import ConductanceMaps
 from hwloop.runlog.sources import RunSource
 
@@ -35,20 +34,15 @@ def cells_of_run(source: RunSource) -> RunCells | None:
     assembler = Assembler()
     with source.journal() as journal:
         for record in journal.records():
-            if record.kind is Kind.EVENT:
-                event = Event.decode(record.body)
-                if event.name == "board" and reader is None:
-                    reader = _CellReader(event)
-                elif event.name == "programmed" and reader is not None:
-                    reader.programmed(event)
-                continue
-            take, body = (
-                (assembler.requests, Requests.decode) if record.kind is Kind.REQUEST
-                else (assembler.replies, Replies.decode)
-            )
-            for exchange in take(body(record.body), record.time_ns):
-                if reader is not None:
-                    reader.take(exchange)
+            told = told_by(record)
+            if not isinstance(told, Event):
+                for exchange in assembler.take(told, record.time_ns):
+                    if reader is not None:
+                        reader.take(exchange)
+            elif told.name == "board" and reader is None:
+                reader = _CellReader(told)
+            elif told.name == "programmed" and reader is not None:
+                reader.programmed(told)
     return None if reader is None else reader.finish()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwloop.controller.run_show import ShownRun, plain_text, resumption_text
-from hwloop.controller.run_summary import RunSummary, iso_time, time_text
+from hwloop.controller.run_summary import ITERATION_FIELDS, RunSummary, iso_time, time_text
 from hwloop.report import Report
 from hwloop.runlog.bodies import Event
 from hwloop.runlog.framing import HEADER_BYTES, Record, read_records
@@ -105,8 +105,7 @@ def _tell(report: Report, event: Event) -> None:
     if event.name == "phase":
         report.step(*(fields[key] for key in ("phase", "done", "total")))
     elif event.name == "iteration":
-        names = ("label", "iteration", "of", "residual", "quality", "quantity", "unit")
-        report.iteration(*(fields[key] for key in names))
+        report.iteration(*(fields[key] for key in ITERATION_FIELDS))
     elif event.name == "programmed":
         report.programmed(*(fields[key] for key in ("round", "cells", "accepted", "given_up", "cell_pulses")))
     elif event.name == "note":
@@ -124,6 +123,4 @@ def _tell_standing(report: Report, summary: RunSummary) -> None:
         report.programmed(told.round, told.cells, told.accepted, told.given_up, told.cell_pulses)
     last = summary.last_iteration
     if last is not None:
-        report.iteration(
-            last.label, last.iteration, last.of, last.residual, last.quality, last.quantity, last.unit
-        )
+        report.iteration(*(getattr(last, key) for key in ITERATION_FIELDS))

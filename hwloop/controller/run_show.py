@@ -60,7 +60,7 @@ class ShownRun:
             "resumed": [_timed(resumption) for resumption in told.resumptions], "restored": told.restored,
             "figure": None if told.figure is None else vars(told.figure),
             "metrics": _quantities(told.metrics), "counters": _quantities(told.counters),
-            "so_far": told.counters_so_far(), "outputs": told.outputs.get("files", {}), "stopped": told.stopped,
+            "so_far": told.counters_so_far(), "stopped": told.stopped,
             "ended": told.ended, "resume": self.resume_command,
         }
 
@@ -92,7 +92,6 @@ class ShownRun:
         lines += _wrapped("counters", _quantities_text(told.counters)) if told.counters else _wrapped(
             "so far", _cost(told)
         )
-        lines += [f"file       {path}" for path in told.outputs.get("files", {}).values()]
         if self.is_torn:
             left = self.bytes_ - self.end
             lines.append(f"torn       {left:,} bytes from offset {self.end:,} on are torn or damaged, and not used")

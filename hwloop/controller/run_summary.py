@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from hwloop.link.protocol import TICK_HERTZ, Command, Status
+from hwloop.link.protocol import TICK_HERTZ, Status
 from hwloop.report import iteration_text
-from hwloop.runlog.bodies import Event, Replies, Requests
-from hwloop.runlog.framing import Kind, Record
-from hwloop.runlog.record import Quantity, RunRecord, record_from_event
+from hwloop.runlog.bodies import Event, Replies, Requests, told_by
+from hwloop.runlog.exchanges import command_name
+from hwloop.runlog.framing import Record
+from hwloop.runlog.record import Quantity, RunRecord, quantity_from_fields, record_from_event
 from hwloop.runlog.sources import RunSource, State
 
 # The figure that says in a word how good a run of any kind is: the first of these that it has.
 MAIN_METRICS = {"psnr": "PSNR", "rmse": "RMSE", "residual": "residual", "accepted": "accepted", "formed": "formed"}
 REFERENCE = "float64"
+# Of the event "iteration", in the order in which Report.iteration takes them.
+ITERATION_FIELDS = ("label", "iteration", "of", "residual", "quality", "quantity", "unit")
 VERSIONS = ("hwloop", "wire_revision", "wire_hash", "python", "numpy", "scipy", "numba", "h5py", "platform")
 
 
@@ -116,7 +119,6 @@ class RunSummary:
     consents: list[tuple[int, str]] = field(default_factory=list)
     resumptions: list[Mapping[str, Any]] = field(default_factory=list)
     restored: list[Mapping[str, Any]] = field(default_factory=list)
-    outputs: Mapping[str, Any] = field(default_factory=dict)
     result: Event | None = None
     metrics: tuple[Quantity, ...] = ()
     counters: tuple[Quantity, ...] = ()
@@ -134,21 +136,19 @@ class RunSummary:
         """Take one record in; gives its event where it is one."""
         self.records = record.sequence + 1
         self.begin_ns, self.end_ns = self.begin_ns or record.time_ns, record.time_ns
-        if record.kind is Kind.REQUEST:
-            asked = Requests.decode(record.body)
-            self.exchanges = max(self.exchanges, asked.exchange + 1)
-            self.frames.update(_command(kind) for kind, _ in asked.frames)
-        elif record.kind is Kind.REPLY:
-            came = Replies.decode(record.body)
-            self.bytes_sent += came.bytes_sent
-            self.bytes_received += came.bytes_received
-            self.ticks = came.ticks or self.ticks
-            self.unknown += sum(frame.unknown for frame in came.frames)
-            self.refused += sum(frame.status != Status.OK for frame in came.frames)
-        else:
-            event = Event.decode(record.body)
-            self.take_event(record, event)
-            return event
+        match told_by(record):
+            case Requests() as asked:
+                self.exchanges = max(self.exchanges, asked.exchange + 1)
+                self.frames.update(command_name(kind) for kind, _ in asked.frames)
+            case Replies() as came:
+                self.bytes_sent += came.bytes_sent
+                self.bytes_received += came.bytes_received
+                self.ticks = came.ticks or self.ticks
+                self.unknown += sum(frame.unknown for frame in came.frames)
+                self.refused += sum(frame.status != Status.OK for frame in came.frames)
+            case Event() as event:
+                self.take_event(record, event)
+                return event
         return None
 
     def take_event(self, record: Record, event: Event) -> None:
@@ -261,10 +261,6 @@ def duration_text(seconds: float) -> str:
     return f"{hours} h {minutes % 60:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24:02d} h"
 
 
-def _command(kind: int) -> str:
-    return Command(kind).name if kind in Command._value2member_map_ else f"command {kind}"
-
-
 def _take_board(summary: RunSummary, event: Event, time_ns: int) -> None:
     summary.board, summary.array = event.fields["board"], event.fields["array"]
 
@@ -279,8 +275,7 @@ def _take_phase(summary: RunSummary, event: Event, time_ns: int) -> None:
 
 
 def _take_iteration(summary: RunSummary, event: Event, time_ns: int) -> None:
-    keys = ("label", "iteration", "of", "residual", "quality", "quantity", "unit")
-    summary.iterations.append(Iteration(*(event.fields[key] for key in keys), time_ns))
+    summary.iterations.append(Iteration(*(event.fields[key] for key in ITERATION_FIELDS), time_ns))
 
 
 def _take_round(summary: RunSummary, event: Event, time_ns: int) -> None:
@@ -303,12 +298,9 @@ def _take_end(summary: RunSummary, event: Event, time_ns: int) -> None:
 
 def _take_result(summary: RunSummary, event: Event, time_ns: int) -> None:
     summary.result, summary.stopped = event, None
-    summary.metrics, summary.counters = (_quantities(event.fields[name]) for name in ("metrics", "counters"))
-
-
-def _quantities(listed: list[Mapping[str, Any]]) -> tuple[Quantity, ...]:
-    # What JSON has no number for (infinity) was written as text.
-    return tuple(Quantity(told["name"], float(told["value"]), told["unit"]) for told in listed)
+    summary.metrics, summary.counters = (
+        tuple(map(quantity_from_fields, event.fields[name])) for name in ("metrics", "counters")
+    )
 
 
 def _kept(name: str) -> Callable[[RunSummary, Event, int], None]:
@@ -331,7 +323,6 @@ _TAKERS: dict[str, Callable[[RunSummary, Event, int], None]] = {
     "consent": lambda summary, event, time_ns: summary.consents.append((time_ns, event.fields["question"])),
     "resumed": _take_resumed,
     "restored": _appended("restored"),
-    "outputs": _kept("outputs"),
     "result": _take_result,
     "stopped": _take_stopped,
     "end": _take_end,

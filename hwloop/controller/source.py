@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hwloop import __version__
-from hwloop.controller.output_files import RUNS
 from hwloop.link.protocol import WIRE_HASH, WIRE_REVISION
+from hwloop.runlog.sources import RUNS
 
 _VERSIONED = ("numpy", "scipy", "numba", "h5py")
 

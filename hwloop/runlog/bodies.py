@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from hwloop.runlog.framing import Kind, Record
+
 _EVENT = struct.Struct("<I")                    # bytes of the JSON text, UTF-8; arrays follow, one after the other
 _REQUEST = struct.Struct("<IHHHHH")             # exchange, flags, session, first sequence, first index, frames
 _REQUEST_FRAME = struct.Struct("<BBH")          # kind, 0, payload bytes; then all payloads
@@ -50,12 +52,12 @@ class Event:
         return b"".join((_EVENT.pack(len(text)), text, *blobs))
 
     @staticmethod
-    def decode(body: bytes) -> Event:
-        """The event in a record's body; arrays are copies that may be written to."""
+    def decode(body: bytes, with_arrays: bool = True) -> Event:
+        """The event in a record's body; arrays, which may be large, are copies that may be written to."""
         size = _EVENT.unpack_from(body)[0]
         told = json.loads(body[_EVENT.size : _EVENT.size + size])
         arrays, offset = {}, _EVENT.size + size
-        for item in told["arrays"]:
+        for item in told["arrays"] if with_arrays else ():
             blob = body[offset : offset + item["bytes"]]
             offset += item["bytes"]
             blob = zlib.decompress(blob) if item["zlib"] else blob
@@ -143,6 +145,19 @@ class Replies:
             frames.append(ReplyFrame(index, status, body[offset : offset + size], bool(frame_flags & UNKNOWN)))
             offset += size
         return Replies(exchange, sent, received, ticks, frames, bool(flags & RECOVERY))
+
+
+def told_by(record: Record, with_arrays: bool = True) -> Event | Requests | Replies | None:
+    """What a record says; None where this version does not know its kind. Events come without their arrays unless
+    `with_arrays`."""
+    match record.kind:
+        case Kind.EVENT:
+            return Event.decode(record.body, with_arrays)
+        case Kind.REQUEST:
+            return Requests.decode(record.body)
+        case Kind.REPLY:
+            return Replies.decode(record.body)
+    return None
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from hwloop.errors import DataError
 
-SUFFIX = ".journal"
+SUFFIX, RUN_FILE_SUFFIX = ".journal", ".h5"
 MAGIC = b"\x89HWL\r\n\x1a\n"
 VERSION = 1
 MOST_BODY_BYTES = 1 << 28

@@ -44,6 +44,7 @@ class JournalWriter:
         self._failure: JournalError | None = None
         self._beside = ThreadPoolExecutor(1, "journal")
         self._pending: Future[None] | None = None
+        self._has_made_folder = False
         self.spent_seconds = 0.0
         self.saved_as: Path | None = None
 
@@ -64,10 +65,11 @@ class JournalWriter:
             raise UsageError(f"cannot write the journal {path}: {error.strerror}; choose another place") from error
         _lock(descriptor, path)
         writer = cls(path, descriptor, header, 0, 0, header.created_ns)
+        writer._has_made_folder = is_new_folder
         try:
             writer._write(header.encode())
         except JournalError:
-            writer.discard(is_new_folder)
+            writer.discard()
             raise
         return writer
 
@@ -160,11 +162,11 @@ class JournalWriter:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def discard(self, with_folder: bool) -> None:
-        """Close the journal and remove it, its folder too where that is empty then and `with_folder` is set."""
+    def discard(self) -> None:
+        """Close the journal and remove it, with the folder that was made for it where that is empty then."""
         self.close()
         self.path.unlink(missing_ok=True)
-        if with_folder:
+        if self._has_made_folder:
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()
 
@@ -270,18 +272,18 @@ class Journal:
         """The events with one of `names` (any where none is given), in order."""
         for record in self.records():
             if record.kind is Kind.EVENT:
-                event = Event.decode(record.body)
-                if not names or event.name in names:
-                    yield record, event
+                if not names or Event.decode(record.body, with_arrays=False).name in names:
+                    yield record, Event.decode(record.body)
 
     def first_event(self, name: str) -> Event | None:
         """The first event of that name, None where there is none."""
         return next((event for _, event in self.events(name)), None)
 
     def check(self) -> Check:
-        """Read everything and say whether it is whole."""
-        records, end = 0, self._begin
+        """Read everything and say whether it is whole; of a journal that grows meanwhile, all that is there now."""
+        records, end, size = 0, self._begin, self.file.seek(0, os.SEEK_END)
         for record in self.records():
             records, end = records + 1, record.end
-        size = self.file.seek(0, os.SEEK_END)
-        return Check(records, None if end == size else end, size)
+            if end >= size:
+                break
+        return Check(records, None if end >= size else end, size)

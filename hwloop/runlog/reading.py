@@ -29,7 +29,7 @@ from typing import Any
 import h5py
 
 from hwloop.errors import DataError
-from hwloop.runlog.framing import MAGIC
+from hwloop.runlog.framing import MAGIC, RUN_FILE_SUFFIX
 from hwloop.runlog.journal import Journal
 from hwloop.runlog.layout import LAYOUT
 from hwloop.runlog.record import (
@@ -41,7 +41,6 @@ from hwloop.runlog.record import (
     Quantity,
 )
 
-SUFFIX = ".h5"
 _COPY_BYTES = 1 << 22
 
 
@@ -90,7 +89,7 @@ def newest_run(folder: Path | str, kind: str) -> Path:
     Raises DataError where there is none; files that are no run files are passed over.
     """
     found = []
-    for path in Path(folder).glob(f"*{SUFFIX}"):
+    for path in Path(folder).glob(f"*{RUN_FILE_SUFFIX}"):
         try:
             run = read_run(path)
         except DataError:

@@ -158,8 +158,8 @@ def record_from_event(event: Event) -> RunRecord:
             Convergence(**curve | {name: arrays[curve[name]] for name in ("analog", "reference")})
             for curve in fields["convergence"]
         ),
-        metrics=tuple(map(_quantity, fields["metrics"])),
-        counters=tuple(map(_quantity, fields["counters"])),
+        metrics=tuple(map(quantity_from_fields, fields["metrics"])),
+        counters=tuple(map(quantity_from_fields, fields["counters"])),
         conductance=None if maps is None else ConductanceMaps(arrays[maps["a_siemens"]], arrays[maps["b_siemens"]]),
         fields=tuple(
             Field(
@@ -198,6 +198,7 @@ def _quantity_fields(quantity: Quantity) -> dict[str, Any]:
     return {"name": quantity.name, "value": value if is_plain else repr(float(value)), "unit": quantity.unit}
 
 
-def _quantity(fields: Mapping[str, Any]) -> Quantity:
+def quantity_from_fields(fields: Mapping[str, Any]) -> Quantity:
+    """A quantity as the event "result" has it."""
     value = fields["value"]
     return Quantity(fields["name"], float(value) if isinstance(value, str) else value, fields["unit"])

@@ -19,10 +19,9 @@ from hwloop.link.protocol import (
     StatusReply,
 )
 from hwloop.runlog.bodies import Replies, ReplyFrame, Requests
+from hwloop.runlog.exchanges import WAY_OUT
 from hwloop.runlog.journal import JournalWriter
 
-# What has to reach the board even where the journal cannot be written any more.
-_WAY_OUT = frozenset({Command.SAFE, Command.CLOSE})
 # Replies are written this many at a time, or when the exchange is over: a board keeps at least twice what may be in
 # flight, so what was not written yet can be asked for again.
 _TOGETHER = SESSION_REPLY_CACHE // 2
@@ -83,7 +82,7 @@ class JournalRecorder:
             self.current, self._first, self._kinds = self._next, 0, kinds
             self._next += 1
         told = Requests(self.current, session, sequence, requests, self._first, self._recovery)
-        with _suppressed(kinds[0] in _WAY_OUT):
+        with _suppressed(kinds[0] in WAY_OUT):
             self._journal.requests(told)
             if Command.PULSE in kinds:
                 # The step before this one is on disk when this returns, and this one while the board carries it out.
@@ -109,7 +108,7 @@ class JournalRecorder:
         counters, frames, self._waiting = self._counted, self._waiting, []
         sent, received = counters.bytes_sent - self._sent, counters.bytes_received - self._received
         self._sent, self._received = counters.bytes_sent, counters.bytes_received
-        with _suppressed(self._kinds[0] in _WAY_OUT):
+        with _suppressed(self._kinds[0] in WAY_OUT):
             self._journal.replies(Replies(self.current, sent, received, self.ticks, frames, self._recovery))
 
     def _note_ticks(self, kind: Command, frame: Frame) -> None:
@@ -122,4 +121,5 @@ class JournalRecorder:
 
 
 def _suppressed(is_suppressed: bool) -> contextlib.AbstractContextManager:
+    # The way out has to reach the board even where the journal cannot be written any more.
     return contextlib.suppress(JournalError) if is_suppressed else contextlib.nullcontext()

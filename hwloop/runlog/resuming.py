@@ -12,12 +12,12 @@ from hwloop.link.protocol import (
     SESSION_REPLY_CACHE,
     WIRE_HASH,
     Command,
-    DescribeReply,
     IdentifyReply,
     OpenReply,
     OpenRequest,
 )
-from hwloop.runlog.recorded import RecordedExchange, RecordedLink
+from hwloop.runlog.exchanges import WAY_OUT, Exchange
+from hwloop.runlog.recorded import RecordedLink
 from hwloop.runlog.recording import JournalRecorder
 
 
@@ -56,7 +56,6 @@ class ResumingLink:
         self._is_live = self._is_due = self._is_grounded = False
         self._expected_sequence: int | None = None
         self._identity: IdentifyReply | None = None
-        self._max_frame_bytes = 0
         self.on_resumed: Callable[[], None] = lambda: None
         self.counters: LinkCounters = recorded.counters
         recorded.on_resumed = lambda: self.on_resumed()
@@ -98,7 +97,7 @@ class ResumingLink:
         """See Link."""
         if self._is_live:
             return self._live.request(kind, payload, tries)
-        if kind in (Command.SAFE, Command.CLOSE):
+        if kind in WAY_OUT:
             # The way out, before the recording has ended: an error or a stop. The board itself is not open here.
             return self._recorded.request(kind, payload)
         return self._go_on([(kind, payload)], 0.0)[0]
@@ -140,12 +139,10 @@ class ResumingLink:
             return self._go_live(exchange, requests, expected_seconds)
         if requests[0][0] == Command.IDENTIFY:
             self._identity = IdentifyReply.unpack(exchange.replies[0].payload)
-        elif requests[0][0] == Command.DESCRIBE:
-            self._max_frame_bytes = DescribeReply.unpack(exchange.replies[0].payload).max_frame_bytes
         return exchange.payloads()
 
     def _go_live(
-        self, exchange: RecordedExchange | None, requests: list[Request], expected_seconds: float
+        self, exchange: Exchange | None, requests: list[Request], expected_seconds: float
     ) -> list[bytes | None]:
         live, tail = self._live, self._recorded.recording.tail
         self._is_live = True
@@ -153,7 +150,7 @@ class ResumingLink:
         self._recorder.begin(tail.exchange, tail.ticks, self.counters)
         is_sequenced = requests[0][0] in SEQUENCED
         first = exchange.sequence if exchange and is_sequenced else tail.sequence
-        known = {index: exchange.frame(index) for index in exchange.replies} if exchange else {}
+        known = {index: exchange.reply_frame(index) for index in exchange.replies} if exchange else {}
         is_open = is_sequenced and exchange is not None
         live.adopt(tail.session or live.session, tail.tag, first, requests if is_open else [], known)
         if requests[0][0] != Command.IDENTIFY:
@@ -228,7 +225,7 @@ class ResumingLink:
         return (expected_sequence if is_ours else None), grounded
 
     def _settle_without_session(
-        self, exchange: RecordedExchange | None, requests: list[Request], expected_seconds: float
+        self, exchange: Exchange | None, requests: list[Request], expected_seconds: float
     ) -> list[bytes | None]:
         """A new session. Of an open exchange, pulses without a reply stay unknown; what reads is sent again."""
         live = self._live
@@ -258,8 +255,10 @@ class ResumingLink:
 
     def _set_up_again(self, is_needed: bool) -> None:
         """Compensation, routes and limits as the run had them."""
-        requests = self._recorded.recording.tail.standing.requests(self._max_frame_bytes)
-        if is_needed and requests:
+        recording = self._recorded.recording
+        if not is_needed or recording.scales is None:
+            return
+        if requests := recording.tail.standing.requests(recording.scales.describe.max_frame_bytes):
             with self._recorder.recovering():
                 self._live.run(requests)
 

@@ -14,23 +14,22 @@ import numpy as np
 
 from hwloop.drivers.board.scales import Scales
 from hwloop.link.protocol import Command, DescribeReply, Status
-from hwloop.runlog.bodies import Event, Replies, Requests
+from hwloop.runlog.bodies import Event, told_by
 from hwloop.runlog.contents import Story, choose_default, write_contents, write_end, write_head
 from hwloop.runlog.exchanges import Assembler, Exchange
-from hwloop.runlog.framing import HEADER_BYTES, Kind
+from hwloop.runlog.framing import HEADER_BYTES
 from hwloop.runlog.journal import Journal
 from hwloop.runlog.layout import NOTHING, new_group, write_numbers, write_text
 from hwloop.runlog.programming import Programming, Window
 from hwloop.runlog.publish import publish
-from hwloop.runlog.reading import SUFFIX, StoredRun, journal_of, newest_run, read_run
+from hwloop.runlog.reading import StoredRun, journal_of, newest_run, read_run
 from hwloop.runlog.record import RunRecord, journal_of_record
 from hwloop.runlog.sink import Sink
 from hwloop.runlog.tables import ExchangeTables
 
 # What users of run files need, in one place; who only reads imports `reading`, which needs no compiled kernels.
 __all__ = [
-    "SUFFIX", "StoredRun", "journal_of", "newest_run", "read_run", "upgrade_run", "write_hdf5", "write_run",
-    "write_run_file",
+    "StoredRun", "journal_of", "newest_run", "read_run", "upgrade_run", "write_hdf5", "write_run", "write_run_file",
 ]
 JOURNAL_TYPE = "application/x-hwloop-journal"
 _CHUNK_BYTES = 1 << 20
@@ -97,13 +96,11 @@ class _Writer:
             if record.end > size:
                 break
             last_ns, records, end = record.time_ns, record.sequence + 1, record.end
-            if record.kind is Kind.EVENT:
-                self._take_event(Event.decode(record.body), record.time_ns)
-            elif record.kind is Kind.REQUEST:
-                for exchange in self._assembler.requests(Requests.decode(record.body), record.time_ns):
-                    self._take_exchange(exchange)
-            elif record.kind is Kind.REPLY:
-                for exchange in self._assembler.replies(Replies.decode(record.body), record.time_ns):
+            told = told_by(record)
+            if isinstance(told, Event):
+                self._take_event(told, record.time_ns)
+            else:
+                for exchange in self._assembler.take(told, record.time_ns):
                     self._take_exchange(exchange)
             self._sink.check()
         for exchange in self._assembler.rest():

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from hwloop.link.link import Request
 from hwloop.runlog.differing import requests_differ
+from hwloop.runlog.exchanges import Exchange
 from hwloop.runlog.journal import Journal
-from hwloop.runlog.recorded import RecordedExchange, Recording
+from hwloop.runlog.recorded import Recording
 from hwloop.runlog.spoken import request_lines
 
 Reply = tuple[int, bytes]
@@ -26,8 +27,8 @@ class RecordedExchanges:
         recording = self._recording = Recording(self._journal)
         while (exchange := recording.next()) is not None:
             self._number = exchange.number
-            replies = [_reply(exchange, index) for index in range(len(exchange.requests))]
-            yield exchange.requests, replies, exchange.seconds
+            replies = [_reply(exchange, index) for index in range(len(exchange.frames))]
+            yield exchange.frames, replies, exchange.seconds
 
     def unanswered(self, expected: Request | None, came: Request) -> str:
         """One line on a request that the recording does not answer, `expected` (None: nothing) is what it has there."""
@@ -42,6 +43,6 @@ class RecordedExchanges:
         return f"{where}: recorded is {then}; what came is {now}; it gets no reply"
 
 
-def _reply(exchange: RecordedExchange, index: int) -> Reply | None:
+def _reply(exchange: Exchange, index: int) -> Reply | None:
     reply = exchange.replies.get(index)
     return None if reply is None or reply.unknown else (reply.status, reply.payload)

@@ -14,11 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from hwloop.errors import DataError
-from hwloop.runlog.framing import MAGIC, SUFFIX
+from hwloop.runlog.framing import MAGIC, RUN_FILE_SUFFIX, SUFFIX
 from hwloop.runlog.journal import Journal
 
 RUNS = Path("runs")             # where runs are kept unless they are told otherwise; of the working directory
-RUN_FILE_SUFFIX = ".h5"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 

@@ -5,6 +5,7 @@ Whatever a payload holds, lines come out: one that ends too early is told up to 
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
@@ -15,6 +16,7 @@ from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.board.solving import BIAS_FOLLOWS
 from hwloop.link import protocol as wire
 from hwloop.link.protocol import Command, Layout, Rows, Status, Target
+from hwloop.runlog.exchanges import command_name
 
 _ENUMS: dict[str, type[IntEnum]] = {
     "polarity": wire.Polarity, "layout": Layout, "target": Target, "tia_range": wire.TiaRange, "rows": Rows,
@@ -72,11 +74,6 @@ def reply_lines(kind: int, request: bytes, status: int, payload: bytes, scales: 
                 yield from _outputs(reader, request, kind == Command.MVM, scales)
 
     return [head, *_whole(told(), reader)]
-
-
-def command_name(kind: int) -> str:
-    """ "PULSE"; a number where there is no such command."""
-    return Command(kind).name if kind in Command._value2member_map_ else f"command {kind}"
 
 
 class _Reader:
@@ -164,11 +161,23 @@ def _cell(cell: int, scales: Scales | None) -> str:
     return f"row {row} column {column}"
 
 
-def _pulse(reader: _Reader, scales: Scales | None) -> Iterator[str]:
-    number = 0
-    while reader.left:
-        number += 1
+def _section_titles(reader: _Reader) -> Iterator[str]:
+    """One for every section that follows, as long as anything is left."""
+    for number in itertools.count(1):
+        if not reader.left:
+            return
         yield f" section {number}"
+
+
+def _row_with_columns(reader: _Reader) -> tuple[str, int]:
+    """A row and its columns as they are listed, and how many columns."""
+    row, mask = reader.word(), reader.word()
+    return f"row {row} columns {' '.join(str(bit) for bit in range(16) if mask >> bit & 1)}", mask.bit_count()
+
+
+def _pulse(reader: _Reader, scales: Scales | None) -> Iterator[str]:
+    for title in _section_titles(reader):
+        yield title
         section = reader.fixed(wire.PulseSection)
         yield from _fields(section, scales)
         stop = reader.at + 2 * section.word_count
@@ -178,18 +187,15 @@ def _pulse(reader: _Reader, scales: Scales | None) -> Iterator[str]:
                 what = _cell(reader.word(), scales)
                 codes = 0 if section.target == Target.COMMON else 1
             else:
-                row, mask = reader.word(), reader.word()
-                what = f"row {row} columns {' '.join(str(bit) for bit in range(16) if mask >> bit & 1)}"
-                codes = {Target.COMMON: 0, Target.GATE: 1}.get(section.target, mask.bit_count())
+                what, columns = _row_with_columns(reader)
+                codes = {Target.COMMON: 0, Target.GATE: 1}.get(section.target, columns)
             given = ", ".join(_value(name, reader.word(), scales) for _ in range(codes))
             yield f"  {what}" + (f": {name} {given}" if codes else "")
 
 
 def _read(reader: _Reader, scales: Scales | None) -> Iterator[str]:
-    number = 0
-    while reader.left:
-        number += 1
-        yield f" section {number}"
+    for title in _section_titles(reader):
+        yield title
         section = reader.fixed(wire.ReadSection)
         yield from _fields(section, scales)
         stop = reader.at + 2 * section.word_count
@@ -197,8 +203,7 @@ def _read(reader: _Reader, scales: Scales | None) -> Iterator[str]:
             if section.layout == Layout.CELLS:
                 yield f"  {_cell(reader.word(), scales)}"
             else:
-                row, mask = reader.word(), reader.word()
-                yield f"  row {row} columns {' '.join(str(bit) for bit in range(16) if mask >> bit & 1)}"
+                yield f"  {_row_with_columns(reader)[0]}"
 
 
 def _solve(reader: _Reader, scales: Scales | None) -> Iterator[str]:
@@ -210,10 +215,8 @@ def _mvm(reader: _Reader, scales: Scales | None) -> Iterator[str]:
 
 
 def _solves(reader: _Reader, scales: Scales | None, record: type) -> Iterator[str]:
-    number = 0
-    while reader.left:
-        number += 1
-        yield f" section {number}"
+    for title in _section_titles(reader):
+        yield title
         section = reader.fixed(record)
         is_solve = record is wire.SolveSection
         divider = section.bias_divider & ~BIAS_FOLLOWS if is_solve else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,14 +46,10 @@ class Tail:
 
     def events(self) -> list[tuple[Record, Event]]:
         """The events among the records, in order, without their arrays."""
-        return [(record, bare_event(record.body)) for record in self.records if record.kind is Kind.EVENT]
-
-
-def bare_event(body: bytes) -> Event:
-    """The event in a record's body without its arrays, which may be large."""
-    size = int.from_bytes(body[:4], "little")
-    told = json.loads(body[4 : 4 + size])
-    return Event(told["event"], told["fields"])
+        return [
+            (record, Event.decode(record.body, with_arrays=False)) for record in self.records
+            if record.kind is Kind.EVENT
+        ]
 
 
 def read_tail(file: BinaryIO, header: Header, window_bytes: int = WINDOW_BYTES) -> Tail:

@@ -5,8 +5,9 @@ import pytest
 
 from hwloop import config
 from hwloop.config import RunSettings
-from hwloop.controller.against_job import RunsDifferError, compare_runs
+from hwloop.controller.against_job import compare_runs
 from hwloop.controller.matrix_job import run_matrix
+from hwloop.errors import RunsDifferError
 from hwloop.report import Report
 from hwloop.runlog.journal import Journal
 from hwloop.runscript import MatrixOptions

@@ -1,5 +1,6 @@
 """The recordings of tests/recordings are replayed strictly: the controller asks for what it asked for then."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_every_version_of_the_journal_that_was_ever_released_has_a_recording():
 def test_they_are_small_open_and_name_no_place(path):
     data = path.read_bytes()
     assert len(data) < 150_000
-    assert not any(part in data for part in (b"/home/", b"/root/", b"/tmp/", b"/work/", b"/usr/"))
+    assert not re.search(rb'"/[^"]*/', data)     # no text in it is a path from the root of a machine
     with hwloop.open_run(path) as run:
         assert len(run["reads/code"]) > 0
     with Journal.open(path) as journal:

@@ -19,12 +19,12 @@ class Feed:
     def asks(self, exchange, kinds, first=0, recovery=False):
         self.time_ns += 1
         asked = Requests(exchange, 1, 0, [(kind, b"") for kind in kinds], first, recovery)
-        self.given += self.assembler.requests(asked, self.time_ns)
+        self.given += self.assembler.take(asked, self.time_ns)
 
     def gets(self, exchange, frames, recovery=False):
         self.time_ns += 1
         listed = [ReplyFrame(index, status, TICKS) for index, status in frames]
-        self.given += self.assembler.replies(Replies(exchange, 1, 2, 5, listed, recovery), self.time_ns)
+        self.given += self.assembler.take(Replies(exchange, 1, 2, 5, listed, recovery), self.time_ns)
 
     def ends(self):
         self.given += self.assembler.rest()

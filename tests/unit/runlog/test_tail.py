@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwloop.runlog.bodies import Event
 from hwloop.runlog.framing import HEADER_BYTES, Header, Kind, encode_record
 from hwloop.runlog.journal import Journal, JournalWriter
-from hwloop.runlog.tail import bare_event, read_tail, read_tail_until
+from hwloop.runlog.tail import read_tail, read_tail_until
 from tests.journals import ToldRun, complete_run
 
 
@@ -34,7 +35,7 @@ def test_a_window_larger_than_the_journal_gives_all_of_it(journal):
     tail = tail_of(journal, 1 << 20)
     assert list(tail.records) == all_records(journal)
     assert tail.from_beginning and tail.is_whole
-    assert bare_event(tail.records[-1].body).name == "end"
+    assert Event.decode(tail.records[-1].body, with_arrays=False).name == "end"
 
 
 def test_every_window_gives_the_last_records_that_begin_in_it(journal):
@@ -79,7 +80,7 @@ def test_an_event_is_read_without_its_arrays(tmp_path):
     writer = JournalWriter.create(tmp_path / "a.journal")
     writer.event("factors", {"label": "circuit"}, {"w": np.ones((3, 4))})
     writer.close()
-    event = bare_event(all_records(tmp_path / "a.journal")[0].body)
+    event = Event.decode(all_records(tmp_path / "a.journal")[0].body, with_arrays=False)
     assert (event.name, event.fields, dict(event.arrays)) == ("factors", {"label": "circuit"}, {})
 
 
