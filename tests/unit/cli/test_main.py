@@ -1,12 +1,13 @@
 """The command line as a person meets it: real runs of `python -m hwloop`."""
 
 import os
-import pty
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from tests.terminals import at_a_terminal
 
 COMMAND = [sys.executable, "-m", "hwloop"]
 VERBS = (
@@ -149,33 +150,21 @@ report.close()
 """
 
 
-def at_a_terminal(program, answer=""):
+def asked_at_a_terminal(program, answer=""):
     """Everything that a program shows at a terminal where `answer` is typed."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, [sys.executable, "-c", program], {**os.environ, "TERM": "xterm", "NO_COLOR": "1"})
-    os.write(terminal, answer.encode())
-    shown = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            shown += piece
-    except OSError:
-        pass
-    os.close(terminal)
-    os.waitpid(pid, 0)
-    return shown.decode()
+    return at_a_terminal("-c", program, answer=answer, NO_COLOR="1")[0]
 
 
-def test_bars_and_questions_appear_at_a_terminal():
-    shown = at_a_terminal(ASK.format(consent=False), "y\n")
+def test_bars_and_questions_appear_asked_at_a_terminal():
+    shown = asked_at_a_terminal(ASK.format(consent=False), "y\n")
     assert "forming" in shown and "3/3" in shown
     assert "form 4096 cells? [y/N]" in shown and "confirmed" in shown
     assert "\x1b[3" not in shown  # NO_COLOR
 
 
 def test_any_other_answer_is_a_no_and_yes_is_not_asked_for():
-    assert "not confirmed; nothing was driven" in at_a_terminal(ASK.format(consent=False), "\n")
-    assert "[y/N]" not in at_a_terminal(ASK.format(consent=True))
+    assert "not confirmed; nothing was driven" in asked_at_a_terminal(ASK.format(consent=False), "\n")
+    assert "[y/N]" not in asked_at_a_terminal(ASK.format(consent=True))
 
 
 def test_without_a_terminal_consent_has_to_be_given_before():

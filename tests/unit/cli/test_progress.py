@@ -1,11 +1,8 @@
 """What a run tells is shown: bars with the time that remains, and a line with figures, pulses and errors."""
 
-import os
-import pty
-import sys
-
 from hwloop.cli.progress import LineReport, TerminalReport
 from hwloop.report import iteration_text
+from tests.terminals import at_a_terminal
 
 WORK = """
 import time
@@ -25,19 +22,7 @@ report.close()
 
 
 def shown_at_a_terminal(columns):
-    pid, terminal = pty.fork()
-    if pid == 0:
-        environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
-        os.execve(sys.executable, [sys.executable, "-c", WORK], environment)
-    shown = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            shown += piece
-    except OSError:
-        pass
-    os.close(terminal)
-    os.waitpid(pid, 0)
-    return shown.decode()
+    return at_a_terminal("-c", WORK, NO_COLOR="1", COLUMNS=str(columns))[0]
 
 
 def test_bars_say_how_much_is_left_and_how_good_it_is():

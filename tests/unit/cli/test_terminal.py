@@ -1,36 +1,19 @@
 """What a person sees at a terminal."""
 
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
+
+from tests.terminals import at_a_terminal
 
 MATRIX = ("factorize", "matrix", "m.npy", "--rank", "2", "--iterations", "3")
 
 
-def at_a_terminal(*arguments, answer="", **environment):
-    """All that `hwloop ARGUMENTS` shows at a terminal of 120 columns where `answer` is typed, and its exit code."""
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hwloop", *arguments], stdin=inside, stdout=inside, stderr=inside,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", **environment},
-    )  # fmt: skip
-    os.close(inside)
-    os.write(terminal, answer.encode())
-    shown = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            shown += piece
-    except OSError:
-        pass
-    os.close(terminal)
-    return shown.decode(), process.wait(timeout=60)
+def hwloop_at_a_terminal(*arguments, **named):
+    return at_a_terminal("-m", "hwloop", *arguments, **named)
 
 
 def test_bars_of_every_phase_then_the_result(inputs):
-    shown, code = at_a_terminal(*MATRIX, NO_COLOR="1")
+    shown, code = hwloop_at_a_terminal(*MATRIX, NO_COLOR="1")
     assert code == 0
     for phase in ("float64 reference, iterations", "circuit, iterations", "matrices of this half-step"):
         assert phase in shown
@@ -40,13 +23,13 @@ def test_bars_of_every_phase_then_the_result(inputs):
 
 
 def test_no_bars_where_they_are_not_wanted(inputs):
-    shown, code = at_a_terminal(*MATRIX, "--no-progress")
+    shown, code = hwloop_at_a_terminal(*MATRIX, "--no-progress")
     assert code == 0 and "iterations 0" not in shown and "\x1b" not in shown
 
 
 @pytest.mark.parametrize(("answer", "exit_code"), [("y\n", 0), ("\n", 4)])
 def test_forming_asks(workplace, answer, exit_code):
-    shown, code = at_a_terminal("array", "form", "--pristine", "--rows", "0:4", answer=answer)
+    shown, code = hwloop_at_a_terminal("array", "form", "--pristine", "--rows", "0:4", answer=answer)
     assert code == exit_code
     assert "[y/N]" in shown and "irreversible" in shown
     assert ("formed     " in shown) == (exit_code == 0)
