@@ -191,8 +191,8 @@ def _cost(told: RunSummary) -> str:
     return (
         f"{told.exchanges:,} exchanges, {size / 1e3:,.0f} kB on the wire, {told.cell_pulses:,} cell pulses, "
         f"{told.hardware_seconds:.3g} s on the bench, {duration_text(told.wall_seconds)}"
-        + (f", {told.refused:,} frames refused" if told.refused else "")
-        + (f", {told.unknown:,} frames of unknown outcome" if told.unknown else "")
+        + (f", refused frames: {told.refused:,}" if told.refused else "")
+        + (f", frames of unknown outcome: {told.unknown:,}" if told.unknown else "")
     )
 
 

@@ -138,7 +138,8 @@ def _near(stem: str, folder: Path) -> str:
     near = difflib.get_close_matches(stem, names, n=3, cutoff=0.5) or [name for name in names if stem in name][-3:]
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"there are {len(names)} runs in {folder}; `hwloop logs list` shows them" if names else (
+    how_many = "is 1 run" if len(names) == 1 else f"are {len(names)} runs"
+    return f"there {how_many} in {folder}; `hwloop logs list` shows them" if names else (
         f"there is no run in {folder}; name a journal, a run file, or a run of another folder by its path"
     )
 
