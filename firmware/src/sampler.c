@@ -43,8 +43,12 @@ bool sampling_scans(struct sampling *sampling, uint64_t first_ticks, uint32_t sc
                     struct refusal *why)
 {
     for (uint32_t scan = 0; scan < scans; scan++) {
-        if (!make_room(sampling, columns, why))
+        if (!make_room(sampling, columns, why)) {
+            /* What was queued was queued for times that have come: the clock is there, and never goes back. */
+            if (scan > 0)
+                bench_ticks = first_ticks + (scan - 1) * HWL_TICKS_SAMPLE;
             return false;
+        }
         hal_at(first_ticks + scan * HWL_TICKS_SAMPLE);
         panel_scan();
         sampling->outstanding = true;

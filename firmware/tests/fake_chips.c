@@ -132,3 +132,11 @@ bool run(command_function *command, struct payload *payload)
     payload->count = 0;
     return done;
 }
+
+bool fake_clock_is_behind(void)
+{
+    for (size_t n = fake_entry_count; n > 0; n--)
+        if (fake_entries[n - 1].kind == FAKE_AT)
+            return fake_entries[n - 1].ticks > bench_ticks;
+    return false;
+}

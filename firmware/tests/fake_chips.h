@@ -78,8 +78,12 @@ bool run(command_function *command, struct payload *payload);
     CHECK_REFUSED(HWL_STATUS_OUT_OF_RANGE, HWL_FIELD_##name, position, value, low, high)
 #define CHECK_BAD_LENGTH(given, wanted) \
     CHECK_REFUSED(HWL_STATUS_BAD_LENGTH, HWL_FIELD_ENTRIES, 0, given, wanted, wanted)
+/* Nothing was queued for a time that the bench clock has not come to: it would have to go back. */
+bool fake_clock_is_behind(void);
+
 #define CHECK_FAULT()                                       \
     do {                                                    \
+        CHECK(!fake_clock_is_behind());                     \
         CHECK_EQUAL(refusal.status, HWL_STATUS_FAULT);      \
         CHECK_EQUAL(refusal.field, 0);                      \
         CHECK_EQUAL(refusal.high, 0);                       \
