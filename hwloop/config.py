@@ -46,8 +46,8 @@ SIMULATED = ("mock", "host", "emulated")
 BACKENDS = (*SIMULATED, "real")
 PRESETS = ("default", "ideal", "neurram", "low-yield")
 EFFECTS = (
-    "forming", "stochastic", "compliance_spread", "relaxation", "cell_noise", "rtn", "curvature", "temperature",
-    "stuck", "slow", "amplifier_gain", "amplifier_offset", "chain_noise",
+    "forming", "stochastic", "compliance_spread", "chip_spread", "relaxation", "cell_noise", "rtn", "curvature",
+    "temperature", "stuck", "slow", "amplifier_gain", "amplifier_offset", "chain_noise", "converter_errors",
 )  # fmt: skip
 
 # Keys that are options of the command line too have the option's name in the environment.
@@ -105,7 +105,7 @@ class EnvironmentConfig:
     """
 
     preset: str = choice("default", *PRESETS)
-    off: tuple[str, ...] = choices(*EFFECTS)
+    off: tuple[str, ...] = choices(*EFFECTS, default=("converter_errors", "chip_spread"))
     temperature_celsius: float = quantity("celsius", 25.0, -40.0, 125.0)
     temperature_drift_per_hour_celsius: float = quantity("celsius", 0.0, -1000.0, 1000.0)
 
@@ -150,6 +150,19 @@ class SolverConfig:
 
 
 @dataclass(frozen=True)
+class CalibrationConfig:
+    """Table [calibration]: what the board's codes are taken to mean.
+
+    `use` is "newest", of every kind the newest calibration that holds, or "nominal", the board at its word. Files are
+    looked for in `folder` first, and new ones go there. `allow_stale` goes on with what does not hold.
+    """
+
+    use: str = choice("newest", "newest", "nominal")
+    folder: Path = file_path(Path("calibration"))
+    allow_stale: bool = switch(False)
+
+
+@dataclass(frozen=True)
 class RigConfig:
     """One rig: `name` (built-in name or path), and one record a table."""
 
@@ -159,6 +172,20 @@ class RigConfig:
     environment: EnvironmentConfig
     program: ProgramConfig
     solver: SolverConfig
+    calibration: CalibrationConfig = CalibrationConfig()
+
+    @property
+    def has_converter_errors(self) -> bool:
+        """Whether the board's converters are off, as those of every real board are."""
+        return not self.board.is_simulated or self._is_on("converter_errors")
+
+    @property
+    def has_chip_spread(self) -> bool:
+        """Whether chips differ in what their cells have in common."""
+        return not self.board.is_simulated or self._is_on("chip_spread")
+
+    def _is_on(self, effect: str) -> bool:
+        return self.environment.preset != "ideal" and effect not in self.environment.off
 
 
 @dataclass(frozen=True)
@@ -174,7 +201,7 @@ Record = TypeVar("Record")
 
 TABLES: dict[str, type] = {
     "board": BoardConfig, "array": ArrayConfig, "environment": EnvironmentConfig, "program": ProgramConfig,
-    "solver": SolverConfig,
+    "solver": SolverConfig, "calibration": CalibrationConfig,
 }  # fmt: skip
 
 

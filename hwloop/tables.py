@@ -77,8 +77,8 @@ def plug_in(default: str, group: str, *built_in: str) -> Any:
     return _field(default, check)
 
 
-def choices(*allowed: str) -> Any:
-    """A field that is a list of some of `allowed`; none by default. One string with commas is taken too."""
+def choices(*allowed: str, default: tuple[str, ...] = ()) -> Any:
+    """A field that is a list of some of `allowed`. One string with commas is taken too."""
 
     def check(value: object, where: str) -> tuple[str, ...]:
         items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -89,7 +89,7 @@ def choices(*allowed: str) -> Any:
                 raise UsageError(f"{where} has {item!r}: allowed {', '.join(allowed)}{_suggestion(item, allowed)}")
         return tuple(items)
 
-    return _field((), check)
+    return _field(default, check)
 
 
 def switch(default: bool) -> Any:

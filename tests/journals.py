@@ -50,7 +50,7 @@ class ToldRun:
         """A programming round of 40 cells, of which all but the last are read `error_siemens` above their targets."""
         packed = pack_reads(SCALES, CELLS, 4, 3, 1e-6, wire.TiaRange.COARSE)
         frames = [(Command.READ, payload) for payload in packed.payloads]
-        codes = np.rint((TARGET_SIEMENS + error_siemens) / SCALES.siemens_from_read_codes(1, wire.TiaRange.COARSE))
+        codes = np.rint((TARGET_SIEMENS + error_siemens) / SCALES.siemens_from_read_codes(1, wire.TiaRange.COARSE, 0))
         self.writer.requests(Requests(self._exchange, 1, 0, frames))
         done, replies = 0, []
         for index, count in enumerate(packed.counts):

@@ -30,7 +30,7 @@ class AutoZero:
             return
         rate = settling_rate_per_second(
             load.a_siemens, load.b_siemens, load.row_sum_siemens, np.zeros(load.banks.columns.shape),
-            float(board.describe.gain_bandwidth_hertz),
+            board.scales.gain_bandwidth_hertz,
         )
         wait_seconds = settle_seconds(rate, SETTLED_REMAINDER)
         live = (load.b_siemens.sum(axis=1) > 0.0).all(axis=1)

@@ -15,6 +15,7 @@ from hwloop.array.cellmap import CellMap
 from hwloop.array.mapping import ConductanceRange
 from hwloop.array.program import adaptive, igvva, ispva
 from hwloop.array.program.common import Outcome, ProgramResult, Verify
+from hwloop.array.program.curves import GateCurve
 from hwloop.drivers.cells import CellPulses, CellReads
 
 # A cell that moves but misses its target this often, and in this share of all rounds, is not used any more.
@@ -51,6 +52,7 @@ class ProgramSettings:
     max_steps: int = 16
     range: ConductanceRange = ConductanceRange(3e-6, 225e-6)
     hrs_accept_siemens: float = 5e-6
+    gate_curve: GateCurve = GateCurve()
 
     @staticmethod
     def ideal(tolerance: float = 5e-4) -> ProgramSettings:
@@ -83,10 +85,10 @@ def new_programmer(size: int, settings: ProgramSettings) -> Programmer:
     verify = settings.verify()
     match settings.strategy:
         case "adaptive":
-            own = adaptive.settings_for(verify, settings.max_steps)
+            own = adaptive.settings_for(verify, settings.max_steps, settings.gate_curve)
             return partial(adaptive.program, settings=own, model=adaptive.new_model(size, own))
         case "ispva":
-            return partial(ispva.program, settings=ispva.IspvaSettings(verify=verify))
+            return partial(ispva.program, settings=ispva.IspvaSettings(verify, settings.gate_curve))
         case "igvva":
             return partial(igvva.program, settings=igvva.IgvvaSettings(verify=verify))
     return plugins.load(plugins.PROGRAMMERS, settings.strategy)(size, settings)

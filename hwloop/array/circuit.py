@@ -13,7 +13,6 @@ from hwloop.array.placement import Banks, banks_of_faultless_chip, place_banks
 from hwloop.array.settings import SolverSettings, SolverTotals
 from hwloop.drivers.board import Board, SolveGroup
 from hwloop.errors import GoalNotReachedError
-from hwloop.link.protocol import LIMIT_BIAS_CODE
 
 LONGEST_WAIT_SECONDS = 6e-3     # the board counts up to 6.55 ms
 
@@ -84,13 +83,13 @@ class Circuit:
 
     @property
     def bias_max_amps(self) -> float:
-        """Largest bias current of a column."""
-        return self.board.describe.bias_full_scale_nanoamps * 1e-9 * LIMIT_BIAS_CODE / 2048
+        """Largest bias current that every column can have."""
+        return self.board.scales.bias_max_amps
 
     @property
     def gain_bandwidth_hertz(self) -> float:
         """Of the amplifiers."""
-        return float(self.board.describe.gain_bandwidth_hertz)
+        return self.board.scales.gain_bandwidth_hertz
 
     def places(self, m: int, k: int) -> Banks:
         """Banks for m×k matrices as the chip's map stands; none where the chip cannot hold one."""

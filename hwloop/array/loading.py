@@ -60,7 +60,7 @@ def load_banks(
 def compensate_rows(board: Board, chip: Chip, rows: np.ndarray, least_row_sum_siemens: float) -> float:
     """Bring `rows` (n,) to the smallest common S that is at least `least_row_sum_siemens`, and return it."""
     chip.read_unknown(rows)
-    sums_siemens = chip.row_sums_siemens(rows) + board.scales.input_siemens
+    sums_siemens = chip.row_sums_siemens(rows) + board.scales.input_siemens_of(rows)
     row_sum_siemens = max(float(sums_siemens.max()), least_row_sum_siemens)
     missing_siemens = row_sum_siemens - sums_siemens
     if missing_siemens.max() > board.scales.compensation_max_siemens:

@@ -19,6 +19,7 @@ import numpy as np
 from hwloop import config, rig
 from hwloop.array.chip import RestoredCells
 from hwloop.array.program.common import ProgramResult
+from hwloop.calibration.usage import InUse, nothing_in_use
 from hwloop.config import RunSettings
 from hwloop.controller.journal_report import JournalReport
 from hwloop.controller.outcome import JournalCost
@@ -52,6 +53,7 @@ from hwloop.runlog.sources import RUNS
 # An input larger than this is named in the journal, with its hash, but not kept there.
 MOST_EMBEDDED_BYTES = 64 << 20
 FACTORS_SECONDS = 30.0
+CALIBRATIONS = "calibrations"
 # A chip that was left alone for longer, in bench time on a simulated board, is verified before a run goes on.
 RESTORE_AFTER_SECONDS = 10.0
 # Events that say how a run went, the same each time it is gone through; the others depend on the time of day.
@@ -148,6 +150,20 @@ class Run:
         with Journal.open(self.source.journal) as journal:
             event = journal.first_event("cells")
         return {int(cell): status for cell, status in event.fields["bad_cells"].items()} if event else None
+
+    def recorded_calibrations(self) -> InUse | None:
+        """What the recorded run converted by; None where there is no recording, or it ends before that."""
+        if self.source.journal is None:
+            return None
+        with Journal.open(self.source.journal) as journal:
+            event = journal.first_event(CALIBRATIONS)
+            if event is None and journal.first_event("board") is not None:
+                return nothing_in_use((), "recorded before there were calibrations")
+        return InUse.recorded(event.fields, event.arrays) if event else None
+
+    def calibrated(self, calibrations: InUse) -> None:
+        """What codes are converted by, files and all."""
+        self.event(CALIBRATIONS, calibrations.told(), calibrations.texts())
 
     def opened(
         self, board: Mapping[str, Any], array: Mapping[str, Any], link: AnyLink, restore: Callable[[], RestoredCells]

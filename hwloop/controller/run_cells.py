@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwloop.calibration.usage import InUse
 from hwloop.drivers.board.decoding import unpack_read_cells, unpack_read_codes
 from hwloop.drivers.board.scales import Scales
 from hwloop.link.protocol import Command, DescribeReply, ReadRequest
@@ -31,6 +32,7 @@ class RunCells:
 def cells_of_run(source: RunSource) -> RunCells | None:
     """Read the journal of a run; None where it ends before its board is known."""
     reader: _CellReader | None = None
+    calibrations: InUse | None = None
     assembler = Assembler()
     with source.journal() as journal:
         for record in journal.records():
@@ -39,8 +41,10 @@ def cells_of_run(source: RunSource) -> RunCells | None:
                 for exchange in assembler.take(told, record.time_ns):
                     if reader is not None:
                         reader.take(exchange)
+            elif told.name == "calibrations":
+                calibrations = InUse.recorded(told.fields, told.arrays)
             elif told.name == "board" and reader is None:
-                reader = _CellReader(told)
+                reader = _CellReader(told, calibrations)
             elif told.name == "programmed" and reader is not None:
                 reader.programmed(told)
     return None if reader is None else reader.finish()
@@ -49,8 +53,9 @@ def cells_of_run(source: RunSource) -> RunCells | None:
 class _CellReader:
     """Keeps the last reading of every cell, and a bounded number of errors."""
 
-    def __init__(self, board: Event):
-        self._scales = Scales(DescribeReply(**board.fields["board"]["scales"]))
+    def __init__(self, board: Event, calibrations: InUse | None):
+        describe = DescribeReply(**board.fields["board"]["scales"])
+        self._scales = Scales(describe, calibrations.constants(describe)) if calibrations else Scales.nominal(describe)
         self._rows, self._columns = self._scales.describe.rows, self._scales.describe.columns
         self._siemens = np.full(2 * self._rows * self._columns, np.nan)
         self._errors: list[np.ndarray] = []
@@ -62,7 +67,9 @@ class _CellReader:
                 cells = unpack_read_cells(payload, self._rows, self._columns)
                 codes, _ = unpack_read_codes(reply, len(cells))
                 tia_range = ReadRequest.unpack(payload).tia_range
-                self._siemens[cells[: len(codes)]] = self._scales.siemens_from_read_codes(codes, tia_range)
+                self._siemens[cells[: len(codes)]] = self._scales.siemens_from_read_codes(
+                    codes, tia_range, cells[: len(codes)] % self._columns
+                )
 
     def programmed(self, event: Event) -> None:
         accepted = event.arrays["outcome"] == _ACCEPTED

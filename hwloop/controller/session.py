@@ -18,7 +18,10 @@ from hwloop.array.chip import Chip, ProgramSettings
 from hwloop.array.ginv import GinvSolver, SolverSettings
 from hwloop.array.mapping import ConductanceRange
 from hwloop.array.placement import check_fit
+from hwloop.array.program.curves import GateCurve
+from hwloop.calibration.usage import InUse
 from hwloop.config import RunSettings
+from hwloop.controller.calibrations import choose_calibrations
 from hwloop.controller.counters import Counters, HostClock
 from hwloop.controller.half_step import AnalogHalfStep
 from hwloop.controller.outcome import RunOutcome
@@ -46,6 +49,7 @@ class Session:
     report: Report
     _mock: rig.MockProcess | None
     _map_path: Path | None
+    calibrations: InUse
     run: Run | None = None
 
     def counters(self) -> Counters:
@@ -164,6 +168,8 @@ def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextM
 def _session(settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None) -> Session:
     board = opened.board
     serial = board.identity.array_serial or settings.rig.array.serial or 0
+    calibrations = _calibrations(settings, board, serial, report, run)
+    board.use(calibrations.constants(board.describe))
     cell_map, map_path = CellMap(board.rows, board.columns), rig.cell_map_path(settings, serial)
     known = run.recorded_cells() if run else None
     if known is not None:
@@ -171,14 +177,40 @@ def _session(settings: RunSettings, opened: rig.OpenRig, report: Report, run: Ru
         map_path = None if run.source.is_replay else map_path
     elif map_path is not None and map_path.exists():
         cell_map.import_list(map_path)
-    chip = Chip(board, cell_map, program_settings(settings.rig.program))
+    programming = program_settings(settings.rig.program)
+    programming = dataclasses.replace(programming, gate_curve=_gate_curve(calibrations, 2 * board.rows * board.columns))
+    chip = Chip(board, cell_map, programming)
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
     clock = HostClock(time.process_time, time.monotonic)
-    session = Session(settings, board, chip, solver, clock, report, opened.mock, map_path, run)
+    session = Session(settings, board, chip, solver, clock, report, opened.mock, map_path, calibrations, run)
     if run:
+        run.calibrated(calibrations)
         chip.on_programmed = run.programmed
         run.opened(session.describe_board(), session.describe_array(), board.link, chip.restore)
     return session
+
+
+def _calibrations(
+    settings: RunSettings, board: Board, array_serial: int, report: Report, run: Run | None
+) -> InUse:
+    """Those of the recording, so that a run that is gone through again converts as it did; else the newest."""
+    recorded = run.recorded_calibrations() if run else None
+    if recorded is None:
+        chosen = choose_calibrations(settings, board, array_serial)
+        for warning in chosen.warnings():
+            report.note(warning)
+        return chosen
+    if recorded.used:
+        board.temperature_celsius()     # as the recorded run asked before it chose
+    return recorded
+
+
+def _gate_curve(calibrations: InUse, size: int) -> GateCurve:
+    """The chip's calibrated curve, the nominal one where there is none."""
+    values = calibrations.values()
+    if "gate_threshold_volts" not in values:
+        return GateCurve()
+    return GateCurve.of_arrays(values["gate_siemens_per_volt"], values["gate_threshold_volts"], size)
 
 
 def program_settings(program: config.ProgramConfig) -> ProgramSettings:

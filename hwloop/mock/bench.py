@@ -21,18 +21,18 @@ from hwloop.mock.bench_config import BenchConfig
 from hwloop.mock.bench_log import PulseList, Step
 from hwloop.mock.bench_snapshot import BenchState
 from hwloop.mock.bench_state import DurableState, StoredBench
+from hwloop.mock.board_truth import draw_board
 from hwloop.mock.converters import Converters
 from hwloop.mock.devices import CellArray
 from hwloop.mock.packing import pack_columns
-from hwloop.mock.randomness import derive_many, normal_many, stream
+from hwloop.mock.randomness import stream
 from hwloop.mock.sampling import CurrentChain, Drive, OutputChain, sample_products, sample_reads, sample_solves
 
 AMPLIFIER_GAIN = 1e5
-AMPLIFIER_OFFSET_VOLTS = 5e-6           # σ, zero-drift amplifiers
 COARSE_NOISE_AMPS, FINE_NOISE_AMPS = 20e-9, 4e-9    # white, a sample, chain of READ and MVM
 OUTPUT_NOISE_VOLTS = 60e-6              # white, a sample, at the output ADC
 _SENSOR_STEPS = 128                     # of the temperature sensor, a °C
-_BOARD_DOMAIN, _CURRENT_DOMAIN, _OUTPUT_DOMAIN = 11, 12, 13
+_CURRENT_DOMAIN, _OUTPUT_DOMAIN = 12, 13
 
 __all__ = ["Bench", "BenchConfig", "SolveSetting"]
 
@@ -77,18 +77,21 @@ class Bench:
             config.array_serial, config.seed, self.geometry.rows, self.geometry.columns, config.device_effects(),
             config.pristine,
         )
-        self.converters = Converters()
-        columns = np.arange(self.geometry.columns, dtype=np.uint64)
-        spread = normal_many(derive_many(stream(_BOARD_DOMAIN, config.board_serial), columns))
-        self.offset_volts = spread * (AMPLIFIER_OFFSET_VOLTS if config.board_effect("amplifier_offset") else 0.0)
+        self.truth = draw_board(
+            config.board_serial, self.geometry.rows, self.geometry.columns, config.board_effect("converter_errors"),
+            config.board_effect("amplifier_offset"),
+        )
+        self.converters = Converters(self.truth)
         self._noise = 1.0 if config.board_effect("chain_noise") else 0.0
+        output, codes_per_volt = self.truth.output_adc, self.converters.output_codes_per_volt
         self._current_key = stream(_CURRENT_DOMAIN, config.board_serial, config.seed)
         self._output_chain = OutputChain(
             stream(_OUTPUT_DOMAIN, config.board_serial, config.seed),
             AMPLIFIER_GAIN if config.board_effect("amplifier_gain") else math.inf,
-            float(wire.SCALE_GAIN_BANDWIDTH_HERTZ), wire.SCALE_INPUT_NANOSIEMENS * 1e-9,
-            wire.SCALE_OUTPUT_MAX_MICROVOLTS * 1e-6, self.converters.output_codes_per_volt(),
-            self._noise * OUTPUT_NOISE_VOLTS / wire.SCALE_OUTPUT_GAIN * self.converters.output_codes_per_volt(),
+            self.truth.gain_bandwidth_hertz, wire.SCALE_OUTPUT_MAX_MICROVOLTS * 1e-6,
+            output.gain * codes_per_volt, output.offset * codes_per_volt,
+            output.bend / output.full_scale**2 * codes_per_volt,
+            self._noise * OUTPUT_NOISE_VOLTS / wire.SCALE_OUTPUT_GAIN * codes_per_volt,
         )
         self._pulsed: list[bytes] = []
         self.board_records: list[bytes] = []
@@ -120,9 +123,8 @@ class Bench:
         for part in self._seconds(start_tick):
             conductance[part] = self.cells.conductance(cell[part], start_tick[part])
         codes = np.empty((len(cell), samples), np.uint16)
-        chain = self._current_chain(tia_range, self.converters.read_codes_per_amp(tia_range))
-        read_volts = wire.SCALE_READ_MICROVOLTS * 1e-6
-        sample_reads(chain, read_volts, conductance, cell % self.geometry.columns, first_sample_tick, codes)
+        chain = self._current_chain(tia_range, 65536, self.converters.read_codes_per_amp(tia_range))
+        sample_reads(chain, self.truth.read_volts, conductance, cell % self.geometry.columns, first_sample_tick, codes)
         return codes
 
     def output_codes(
@@ -133,19 +135,19 @@ class Bench:
 
         Conductances are those of the millisecond of the first sample.
         """
-        convert = self.converters
-        columns = self.geometry.columns
+        convert, columns, active, rows = self.converters, self.geometry.columns, network.columns, network.rows
         codes = np.empty((len(input_code), samples, len(network.columns)), np.int16)
         for part in self._seconds(release_tick):
             drive = Drive(
-                convert.input_volts(input_code[part]), convert.compensation_siemens(network.compensation_code),
-                convert.feedback_siemens(network.feedback_code),
-                convert.bias_amps(network.bias_code, network.bias_divider), self.offset_volts[network.columns],
-                int(network.constraint),
+                convert.input_volts(input_code[part], rows), convert.input_siemens(rows),
+                convert.compensation_siemens(network.compensation_code, rows),
+                convert.feedback_siemens(network.feedback_code, active),
+                convert.bias_amps(network.bias_code, network.bias_divider, active),
+                self.truth.amplifier_offset_volts[active], int(network.constraint),
             )
             sample_solves(
-                self._output_chain, self._cell_parts(), self.cells.temperature_celsius, self.cells.effects.curvature,
-                self._first_cells(0, network.rows), self._first_cells(1, network.rows), network.columns, columns, drive,
+                self._output_chain, self._cell_parts(), self.cells.temperature_celsius, self._curvature,
+                self._first_cells(0, rows), self._first_cells(1, rows), active, columns, drive,
                 release_tick[part], first_sample_tick[part], codes[part],
             )
         return codes
@@ -156,12 +158,12 @@ class Bench:
     ) -> np.ndarray:
         """Codes (n, samples, k) int16 of n products: `input_code` (n, m) on `rows` (m,), currents of `columns` (k,)."""
         codes = np.empty((len(input_code), samples, len(columns)), np.int16)
-        chain = self._current_chain(tia_range, self.converters.current_codes_per_amp(tia_range))
+        chain = self._current_chain(tia_range, 32768, self.converters.current_codes_per_amp(tia_range))
         for part in self._seconds(release_tick):
             sample_products(
-                chain, self._cell_parts(), self.cells.temperature_celsius, self.cells.effects.curvature,
+                chain, self._cell_parts(), self.cells.temperature_celsius, self._curvature,
                 self._first_cells(array, rows), columns, self.geometry.columns,
-                self.converters.input_volts(input_code[part]), first_sample_tick[part], codes[part],
+                self.converters.input_volts(input_code[part], rows), first_sample_tick[part], codes[part],
             )
         return codes
 
@@ -252,14 +254,24 @@ class Bench:
 
     def _give(self, cells: CellArray, pulses: PulseList) -> None:
         convert = self.converters
+        column = pulses.cell % self.geometry.columns
         cells.pulse(
-            pulses.cell, pulses.polarity, convert.amplitude_volts(pulses.amplitude_code),
+            pulses.cell, pulses.polarity, convert.amplitude_volts(pulses.amplitude_code, column),
             convert.gate_volts(pulses.gate_code), pulses.width_ticks / wire.TICK_HERTZ, pulses.start_tick,
         )
 
-    def _current_chain(self, tia_range: int, codes_per_amp: float) -> CurrentChain:
-        noise_amps = FINE_NOISE_AMPS if tia_range == wire.TiaRange.FINE else COARSE_NOISE_AMPS
-        return CurrentChain(self._current_key, codes_per_amp, self._noise * noise_amps * codes_per_amp)
+    @property
+    def _curvature(self) -> float:
+        """How many times the nominal I–V curvature the cells have."""
+        return self.cells.truth.curvature_scale if self.cells.effects.curvature else 0.0
+
+    def _current_chain(self, tia_range: int, codes_per_full_scale: int, codes_per_amp: np.ndarray) -> CurrentChain:
+        is_fine = tia_range == wire.TiaRange.FINE
+        noise_amps = FINE_NOISE_AMPS if is_fine else COARSE_NOISE_AMPS
+        full_scale_amps = (wire.SCALE_TIA_FINE_NANOAMPS if is_fine else wire.SCALE_TIA_COARSE_NANOAMPS) * 1e-9
+        noise_codes = self._noise * noise_amps * codes_per_full_scale / full_scale_amps
+        offset_codes = self.converters.offset_codes(tia_range, codes_per_amp)
+        return CurrentChain(self._current_key, codes_per_amp, offset_codes, noise_codes)
 
     def _cell_parts(self) -> tuple:
         return self.cells.laws, self.cells.hardware, self.cells.cell_state

@@ -10,8 +10,9 @@ from hwloop.errors import UsageError
 from hwloop.link.protocol import BOARDS
 from hwloop.mock.presets import Effects, effects_of_preset
 
-# Effects that are the board's, not the devices': finite A0, amplifier offsets, noise of the converter chains.
-BOARD_EFFECTS = ("amplifier_gain", "amplifier_offset", "chain_noise")
+# Effects that are the board's, not the devices': finite A0, amplifier offsets, noise of the converter chains, and what
+# is wrong with converters, resistors, ladders and amplifiers' speed.
+BOARD_EFFECTS = ("amplifier_gain", "amplifier_offset", "chain_noise", "converter_errors")
 DEVICE_EFFECTS = tuple(field.name for field in dataclasses.fields(Effects) if field.type == "bool")
 
 

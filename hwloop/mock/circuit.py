@@ -62,9 +62,10 @@ def solve_batch(
     """Rest points of n solves that share their active rows and columns; each is bit-identical to the same solve alone.
 
     `conductance_a`, `conductance_b` (m, C): the active rows, all columns, siemens at 0.2 V and at this moment.
-    `active_columns` (k,) int64: the others are grounded. `u_volts` (n, m) behind `g_in_siemens`.
+    `active_columns` (k,) int64: the others are grounded. `u_volts` (n, m) behind `g_in_siemens` (m,).
     `compensation_siemens` (m,), `feedback_siemens` (k,), `bias_amps` (n, k), `offset_volts` (k,).
-    `a0` may be infinite; `w_max_volts` is finite. `constraint`: RAIL, RECTIFIER or UNCONSTRAINED. `curvature`: bool.
+    `a0` may be infinite; `w_max_volts` is finite. `constraint`: RAIL, RECTIFIER or UNCONSTRAINED.
+    `curvature`: how many times the nominal I–V curvature the chip has, 0.0 for straight cells.
     All arrays C-contiguous. A column without any conductance at its input stays at 0 V.
     """
     m, columns = conductance_a.shape
@@ -79,7 +80,7 @@ def solve_batch(
     rate = np.zeros(n)
     a, b, inverse_sum = np.empty((m, k)), np.empty((m, k)), np.empty(m)
     for i in range(m):
-        total = g_in_siemens + compensation_siemens[i]
+        total = g_in_siemens[i] + compensation_siemens[i]
         for j in range(columns):
             total += conductance_a[i, j] + conductance_b[i, j]
         inverse_sum[i] = 1.0 / total
@@ -89,9 +90,9 @@ def solve_batch(
     network = new_network(k)
     assemble(a, b, inverse_sum, feedback_siemens, network)
     reduce_network(network, rectifier, inverse_a0)
-    if curvature:
-        slope_a, bend_a = _tangent_coefficients(conductance_a)
-        slope_b, bend_b = _tangent_coefficients(conductance_b)
+    if curvature > 0.0:
+        slope_a, bend_a = _tangent_coefficients(conductance_a, curvature)
+        slope_b, bend_b = _tangent_coefficients(conductance_b, curvature)
         tangent_a, tangent_b, tangent_inverse_sum = np.empty((m, k)), np.empty((m, k)), np.empty(m)
         tangent_network = new_network(k)
     source, v = np.empty(m), np.empty(m)
@@ -102,12 +103,12 @@ def solve_batch(
         state[:] = FREE
         column_source[:] = bias_amps[s]
         for i in range(m):
-            source[i] = g_in_siemens * u_volts[s, i]
+            source[i] = g_in_siemens[i] * u_volts[s, i]
         column_input(b, inverse_sum, source, column_source, q)
         amplifier_input(network, q, offset_volts, rectifier, p)
         good = solve_box_lcp(network.m, p, lower, w_max_volts, state, w[s])
         column_volts(network, q, offset_volts, inverse_a0, rectifier, state, w[s], c[s])
-        if not curvature:
+        if not curvature > 0.0:
             _residual(a, b, inverse_sum, source, column_source, feedback_siemens, w[s], c[s], q)
             _refine(network, q, offset_volts, inverse_a0, rectifier, lower, w_max_volts, state, w[s], c[s], force)
             rated = network
@@ -116,7 +117,7 @@ def solve_batch(
             good = False
             for _ in range(_NEWTON_PASSES):
                 for i in range(m):
-                    source[i] = g_in_siemens * u_volts[s, i]
+                    source[i] = g_in_siemens[i] * u_volts[s, i]
                 column_source[:] = bias_amps[s]
                 _linearise(
                     slope_a, bend_a, slope_b, bend_b, active_columns, w[s], c[s], v, g_in_siemens, compensation_siemens,
@@ -136,7 +137,7 @@ def solve_batch(
         solved[s] = good
         for j in range(k):
             saturated[s] |= state[j] == AT_UPPER or (constraint == UNCONSTRAINED and state[j] == AT_LOWER)
-        if curvature or not np.array_equal(state, rated_state):
+        if curvature > 0.0 or not np.array_equal(state, rated_state):
             last_rate = settling_rate(rated, state, rectifier, gbw_hertz)
             rated_state[:] = state
         rate[s] = last_rate
@@ -157,7 +158,7 @@ def settled_fraction(rate_per_second, wait_seconds):
 def mvm(conductance, volts, curvature):
     """Column currents (n, C) amps of one array: `volts` (n, m) straight on its rows, all columns at virtual ground.
 
-    `conductance` (m, C) siemens at 0.2 V, of the driven rows.
+    `conductance` (m, C) siemens at 0.2 V, of the driven rows; `curvature` as in `solve_batch`.
     """
     m, columns = conductance.shape
     n = volts.shape[0]
@@ -166,7 +167,7 @@ def mvm(conductance, volts, curvature):
         for i in range(m):
             row = volts[s, i]
             for j in range(columns):
-                currents[s, j] += cell_current(conductance[i, j], row) if curvature else conductance[i, j] * row
+                currents[s, j] += cell_current(conductance[i, j], row, curvature)
     return currents
 
 
@@ -213,13 +214,13 @@ def _refine(network, residual, offset_volts, inverse_a0, rectifier, lower, upper
 
 
 @njit(cache=True)
-def _tangent_coefficients(conductance):
+def _tangent_coefficients(conductance, scale):
     """`slope`, `bend` (m, C) with I = slope V + bend V³/3, so that the tangent at V is slope + bend V²."""
     m, columns = conductance.shape
     slope, bend = np.empty((m, columns)), np.empty((m, columns))
     for i in range(m):
         for j in range(columns):
-            cubic = curvature_per_square_volt(conductance[i, j])
+            cubic = scale * curvature_per_square_volt(conductance[i, j])
             slope[i, j] = conductance[i, j] / (1.0 + cubic * READ_VOLTS * READ_VOLTS)
             bend[i, j] = 3.0 * cubic * slope[i, j]
     return slope, bend
@@ -239,7 +240,7 @@ def _linearise(
         output[active_columns[j]] = w[j]
         node[active_columns[j]] = c[j]
     for i in range(m):
-        sum_a = g_in_siemens + compensation_siemens[i]
+        sum_a = g_in_siemens[i] + compensation_siemens[i]
         sum_b = 0.0
         current_a, current_b = source[i], 0.0
         for j in range(columns):

@@ -35,8 +35,11 @@ def curvature_per_square_volt(conductance_siemens):
 
 
 @vectorize(cache=True)
-def cell_current(conductance_siemens, cell_volts):
-    """Current (amps) through a cell at `cell_volts`; odd in the voltage, broadcasts, callable from compiled code."""
-    curvature = curvature_per_square_volt(conductance_siemens)
+def cell_current(conductance_siemens, cell_volts, scale):
+    """Current (amps) through a cell at `cell_volts`; odd in the voltage, broadcasts, callable from compiled code.
+
+    `scale`: how many times the nominal curvature the chip has, 0.0 for straight cells.
+    """
+    curvature = scale * curvature_per_square_volt(conductance_siemens)
     slope = conductance_siemens / (1.0 + curvature * READ_VOLTS * READ_VOLTS)
     return slope * cell_volts * (1.0 + curvature * cell_volts * cell_volts)

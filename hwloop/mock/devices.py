@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hwloop.errors import LimitError, UsageError
+from hwloop.mock.chip_truth import ChipTruth, draw_chip
 from hwloop.mock.fluctuations import (
     NOISE_FLOOR,
     NOISE_OCTAVES,
@@ -20,7 +21,7 @@ from hwloop.mock.fluctuations import (
     conductance_of_cells,
     conductance_of_rows,
 )
-from hwloop.mock.kinetics import GATE_THRESHOLD_VOLTS, RESET, pulse_cells
+from hwloop.mock.kinetics import RESET, pulse_cells
 from hwloop.mock.presets import DEFAULT, Effects
 from hwloop.mock.randomness import derive_many, normal_many, stream, uniform_many
 
@@ -60,6 +61,7 @@ class CellHardware(NamedTuple):
     noise_key: np.ndarray               # uint64
     response: np.ndarray                # share of the way that a pulse moves the cell: 1, slow 1/3, stuck 0
     threshold_volts: np.ndarray
+    siemens_per_volt: np.ndarray        # compliance, a volt of gate above the threshold
     reset_offset_volts: np.ndarray
     hrs_siemens: np.ndarray
     forming_volts: np.ndarray
@@ -110,7 +112,8 @@ class CellArray:
         self.size = ARRAYS * rows * columns
         self.temperature_celsius = REFERENCE_CELSIUS
         self.laws = _laws(effects)
-        self.hardware, self.faults, resting_siemens = _hardware(serial, seed, self.size, effects)
+        self.truth = draw_chip(serial, effects.chip_spread)
+        self.hardware, self.faults, resting_siemens = _hardware(serial, seed, self.size, effects, self.truth)
         formed = np.full(self.size, not effects.forming)
         self.cell_state = CellState(
             resting_siemens, np.zeros(self.size), np.zeros(self.size, np.int64), np.zeros(self.size, np.int64), formed
@@ -205,7 +208,9 @@ def _laws(effects: Effects) -> CellLaws:
     return CellLaws(effects.stochastic, at_1_second, per_e_fold, onset_ticks, float(noise_scale))
 
 
-def _hardware(serial: int, seed: int, size: int, effects: Effects) -> tuple[CellHardware, Faults, np.ndarray]:
+def _hardware(
+    serial: int, seed: int, size: int, effects: Effects, truth: ChipTruth
+) -> tuple[CellHardware, Faults, np.ndarray]:
     """The chip's hardware, its faults, and the conductance (siemens) of cells before any pulse."""
     index = np.arange(size, dtype=np.uint64)
     cell_key = derive_many(stream(_HARDWARE_DOMAIN, serial), index)
@@ -218,6 +223,9 @@ def _hardware(serial: int, seed: int, size: int, effects: Effects) -> tuple[Cell
 
     def between(number: int, low: float, high: float) -> np.ndarray:
         return low + (high - low) * uniform_many(draw(number))
+
+    def of_array(values: np.ndarray) -> np.ndarray:
+        return np.repeat(values, size // ARRAYS)
 
     fault = uniform_many(draw(0))
     low, high = effects.stuck_low_fraction, effects.stuck_low_fraction + effects.stuck_high_fraction
@@ -235,11 +243,14 @@ def _hardware(serial: int, seed: int, size: int, effects: Effects) -> tuple[Cell
         pulse_key=derive_many(stream(_PULSE_DOMAIN, serial, seed), index),
         noise_key=derive_many(stream(_NOISE_DOMAIN, serial, seed), index),
         response=np.where(stuck_low | stuck_high, 0.0, np.where(slow, SLOW_RESPONSE, 1.0)),
-        threshold_volts=GATE_THRESHOLD_VOLTS + THRESHOLD_SPREAD_VOLTS * spread(3, effects.compliance_spread),
+        threshold_volts=of_array(truth.gate_threshold_volts)
+        + THRESHOLD_SPREAD_VOLTS * spread(3, effects.compliance_spread),
+        siemens_per_volt=of_array(truth.gate_siemens_per_volt),
         reset_offset_volts=RESET_SPREAD_VOLTS * spread(4, effects.compliance_spread),
         hrs_siemens=hrs_siemens,
         forming_volts=between(6, *FORMING_VOLTS),
-        temperature_per_kelvin=TEMPERATURE_SPREAD_PER_KELVIN * spread(7, effects.temperature),
+        temperature_per_kelvin=(of_array(truth.temperature_per_kelvin) if effects.temperature else 0.0)
+        + TEMPERATURE_SPREAD_PER_KELVIN * spread(7, effects.temperature),
         relaxation_scale=np.where(heavy_tail, HEAVY_TAIL_SCALE, 1.0),
         rtn_depth=np.where(rtn, between(11, *RTN_DEPTH), 0.0),
         rtn_hold_shift=between(12, RTN_HOLD_SHIFTS[0], RTN_HOLD_SHIFTS[1] + 1).astype(np.int64),

@@ -51,9 +51,9 @@ def set_reach(amplitude_volts):
 
 
 @njit(cache=True)
-def _set_landing(laws, threshold_volts, amplitude_volts, gate_volts, key):
+def _set_landing(laws, siemens_per_volt, threshold_volts, amplitude_volts, gate_volts, key):
     """Where a SET ends (siemens) and the compliance that it has to pass to happen at all."""
-    compliance = COMPLIANCE_SIEMENS_PER_VOLT * (gate_volts - threshold_volts) * set_reach(amplitude_volts)
+    compliance = siemens_per_volt * (gate_volts - threshold_volts) * set_reach(amplitude_volts)
     overshoot = max(0.0, OVERSHOOT_SIEMENS + OVERSHOOT_SLOPE * compliance) if laws.stochastic else 0.0
     return compliance, compliance + overshoot * exponential(derive(key, 0))
 
@@ -97,7 +97,9 @@ def pulse_cells(laws, hardware, state, cells, polarity, amplitude_volts, gate_vo
             if after >= conductance:
                 continue
         else:
-            compliance, landing = _set_landing(laws, threshold_volts, volts, gate_volts[i], key)
+            compliance, landing = _set_landing(
+                laws, hardware.siemens_per_volt[cell], threshold_volts, volts, gate_volts[i], key
+            )
             if compliance <= conductance:
                 continue
             if not state.formed[cell]:

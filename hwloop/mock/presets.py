@@ -19,6 +19,7 @@ class Effects:
     forming: bool = True              # a pristine cell needs its forming voltage; off: every cell starts formed
     stochastic: bool = True           # random SET overshoot, RESET completion, HRS and failed RESET pulses
     compliance_spread: bool = True    # cell-to-cell spread of gate threshold, RESET voltage and HRS
+    chip_spread: bool = True          # chips differ in gate curve, temperature coefficient and curvature
     relaxation: bool = True           # drift after the last pulse, with the logarithm of time
     cell_noise: bool = True           # the 1/f floor
     rtn: bool = True                  # two-level telegraph noise of some cells
@@ -48,8 +49,8 @@ class Effects:
 DEFAULT = Effects()
 
 IDEAL = Effects(
-    forming=False, stochastic=False, compliance_spread=False, relaxation=False, cell_noise=False, rtn=False,
-    curvature=False, temperature=False, stuck=False, slow=False, hrs_siemens=0.0,
+    forming=False, stochastic=False, compliance_spread=False, chip_spread=False, relaxation=False, cell_noise=False,
+    rtn=False, curvature=False, temperature=False, stuck=False, slow=False, hrs_siemens=0.0,
 )
 
 PRESETS = {

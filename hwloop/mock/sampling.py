@@ -20,22 +20,24 @@ _TICK_SECONDS = 1.0 / wire.TICK_HERTZ
 
 
 class CurrentChain(NamedTuple):
-    """Transimpedance amplifier and ADC of READ and MVM, as numbers for compiled code."""
+    """Transimpedance amplifiers and ADCs of READ and MVM, as numbers for compiled code; (C,) by column."""
 
     key: np.uint64
-    codes_per_amp: float
+    codes_per_amp: np.ndarray
+    offset_codes: np.ndarray
     noise_codes: float
 
 
 class OutputChain(NamedTuple):
-    """Amplifiers and output ADC of SOLVE."""
+    """Amplifiers and output ADCs of SOLVE; (C,) by column. `bend_codes` are per square volt."""
 
     key: np.uint64
     a0: float
     gain_bandwidth_hertz: float
-    input_siemens: float
     output_max_volts: float
-    codes_per_volt: float
+    codes_per_volt: np.ndarray
+    offset_codes: np.ndarray
+    bend_codes: np.ndarray
     noise_codes: float
 
 
@@ -43,6 +45,7 @@ class Drive(NamedTuple):
     """What one setting of SOLVE puts round the cells: inputs (n, m), and (m,) or (k,) of the others."""
 
     input_volts: np.ndarray
+    input_siemens: np.ndarray
     compensation_siemens: np.ndarray
     feedback_siemens: np.ndarray
     bias_amps: np.ndarray
@@ -54,7 +57,7 @@ class Drive(NamedTuple):
 def sample_reads(chain, read_volts, conductance, column, first_sample_tick, codes):
     """Fill `codes` (n, samples) uint16 of cells at `conductance` (n,) in `column` (n,)."""
     for i in range(conductance.size):
-        ideal = conductance[i] * read_volts * chain.codes_per_amp
+        ideal = conductance[i] * read_volts * chain.codes_per_amp[column[i]] + chain.offset_codes[column[i]]
         column_key = derive(chain.key, column[i])
         for sample in range(codes.shape[1]):
             value = ideal
@@ -87,7 +90,7 @@ def sample_solves(
         bias_amps = np.empty((stop - at, k))
         bias_amps[:] = drive.bias_amps
         rest = solve_batch(
-            conductance_a, conductance_b, columns, drive.input_volts[at:stop], chain.input_siemens,
+            conductance_a, conductance_b, columns, drive.input_volts[at:stop], drive.input_siemens,
             drive.compensation_siemens, drive.feedback_siemens, bias_amps, drive.offset_volts, chain.a0,
             chain.gain_bandwidth_hertz, chain.output_max_volts, drive.constraint, curvature,
         )  # fmt: skip
@@ -98,14 +101,16 @@ def sample_solves(
                 tick = first_sample_tick[s] + sample * wire.TICKS_SAMPLE
                 fraction = settled_fraction(rate, max(tick - release_tick[s], 0) * _TICK_SECONDS)
                 for j in range(k):
-                    key = derive(derive(chain.key, columns[j]), tick)
+                    column = columns[j]
+                    key = derive(derive(chain.key, column), tick)
                     if settles:
-                        value = rest.w_volts[s - at, j] * fraction * chain.codes_per_volt
-                        if chain.noise_codes > 0.0:
-                            value += chain.noise_codes * normal(key)
+                        volts = rest.w_volts[s - at, j] * fraction
                     else:
                         volts = lowest_volts + (chain.output_max_volts - lowest_volts) * uniform(key)
-                        value = volts * chain.codes_per_volt
+                    value = volts * chain.codes_per_volt[column] + chain.offset_codes[column]
+                    value += chain.bend_codes[column] * volts * volts
+                    if settles and chain.noise_codes > 0.0:
+                        value += chain.noise_codes * normal(key)
                     codes[s, sample, j] = min(max(np.rint(value), -32768.0), 32767.0)
         at = stop
 
@@ -128,7 +133,7 @@ def sample_products(
             for sample in range(samples):
                 tick = first_sample_tick[s] + sample * wire.TICKS_SAMPLE
                 for j in range(k):
-                    value = amps[s - at, columns[j]] * chain.codes_per_amp
+                    value = amps[s - at, columns[j]] * chain.codes_per_amp[columns[j]] + chain.offset_codes[columns[j]]
                     if chain.noise_codes > 0.0:
                         value += chain.noise_codes * normal(derive(derive(chain.key, columns[j]), tick))
                     codes[s, sample, j] = min(max(np.rint(value), -32768.0), 32767.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hwloop.drivers.board.cell_frames import SATURATED_CODE
@@ -51,12 +53,13 @@ def exchange_columns() -> list[Column]:
 
 def pulse_columns(scales: Scales) -> list[Column]:
     """One row a pulse of a cell."""
+    column_of = _column_of(scales)
     return [
         _EXCHANGE, _ROUND, _STEP, _CELL,
         Column("polarity", "u1", NOTHING, _named(Polarity)),
         Column("amplitude_code", "u2", CODES, "code of the column DAC"),
         Column("amplitude_volts", "f4", "V", "amplitude on the driven line, from its code and the board's scale",
-               lambda block: scales.volts_from_amplitude_codes(block["amplitude_code"])),
+               lambda block: scales.volts_from_amplitude_codes(block["amplitude_code"], column_of(block["cell"]))),
         Column("gate_code", "u2", CODES, "code of the gate DAC"),
         Column("gate_volts", "f4", "V", "gate voltage of the row, from its code and the board's scale",
                lambda block: scales.volts_from_gate_codes(block["gate_code"])),
@@ -68,12 +71,14 @@ def pulse_columns(scales: Scales) -> list[Column]:
 
 def read_columns(scales: Scales) -> list[Column]:
     """One row a reading of a cell."""
+    column_of = _column_of(scales)
     return [
         _EXCHANGE, _ROUND, _STEP, _CELL,
         Column("tia_range", "u1", NOTHING, f"range of the amplifier: {_named(TiaRange)}"),
         Column("code", "u2", CODES, "mean code of the reading"),
         Column("conductance_siemens", "f4", "S", "current at the read voltage by that voltage, from code and scale",
-               lambda block: siemens_from_read_codes(scales, block["code"], block["tia_range"])),
+               lambda block: siemens_from_read_codes(
+                   scales, block["code"], block["tia_range"], column_of(block["cell"]))),
         Column("steady", "u1", NOTHING, "1: every part of the reading lay close to its mean"),
         Column("saturated", "u1", NOTHING, "1: beyond the range", lambda block: block["code"] == SATURATED_CODE),
     ]
@@ -86,7 +91,7 @@ def compensation_columns(scales: Scales) -> list[Column]:
         Column("row", "u2", NOTHING, "row"),
         Column("code", "u2", CODES, "code of the row's ladder"),
         Column("conductance_siemens", "f4", "S", "compensation conductance, from code and scale",
-               lambda block: scales.siemens_from_compensation_codes(block["code"])),
+               lambda block: scales.siemens_from_compensation_codes(block["code"], block["row"])),
     ]
 
 
@@ -129,11 +134,12 @@ def column_columns(scales: Scales) -> list[Column]:
         Column("column", "u1", NOTHING, "column"),
         Column("feedback_code", "u2", CODES, "code of the feedback ladder"),
         Column("feedback_siemens", "f4", "S", "feedback conductance (the ridge), from code and scale",
-               lambda block: scales.siemens_from_feedback_codes(block["feedback_code"])),
+               lambda block: scales.siemens_from_feedback_codes(block["feedback_code"], block["column"])),
         Column("bias_code", "i2", CODES, "code of the bias current"),
         Column("bias_divider", "u1", NOTHING, "power of 1/16 that scales the bias current"),
         Column("bias_amps", "f4", "A", "bias current, from code, divider and scale",
-               lambda block: scales.amps_from_bias_codes(block["bias_code"], block["bias_divider"])),
+               lambda block: scales.amps_from_bias_codes(
+                   block["bias_code"], block["bias_divider"], block["column"])),
     ]
 
 
@@ -155,7 +161,7 @@ def input_columns(scales: Scales) -> list[Column]:
         Column("row", "u2", NOTHING, "active row"),
         Column("code", "i2", CODES, "code of the row DAC"),
         Column("input_volts", "f4", "V", "row voltage, from code and scale",
-               lambda block: scales.volts_from_input_codes(block["code"])),
+               lambda block: scales.volts_from_input_codes(block["code"], block["row"])),
     ]
 
 
@@ -168,11 +174,13 @@ def output_columns(scales: Scales, is_product: bool) -> list[Column]:
     ]
     if not is_product:
         return [*place, Column("output_volts", "f4", "V", "amplifier output, from code and scale",
-                               lambda block: scales.volts_from_output_codes(block["code"]))]
+                               lambda block: scales.volts_from_output_codes(block["code"], block["column"]))]
 
     def amps(block):
         fine = block["tia_range"] == TiaRange.FINE
-        on_fine, on_coarse = (scales.amps_from_current_codes(block["code"], kind) for kind in TiaRange)
+        on_fine, on_coarse = (
+            scales.amps_from_current_codes(block["code"], kind, block["column"]) for kind in TiaRange
+        )
         return np.where(fine, on_fine, on_coarse)
 
     return [
@@ -181,10 +189,17 @@ def output_columns(scales: Scales, is_product: bool) -> list[Column]:
     ]
 
 
-def siemens_from_read_codes(scales: Scales, codes: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Conductances of readings, each on its own range."""
+def siemens_from_read_codes(
+    scales: Scales, codes: np.ndarray, ranges: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Conductances of readings, each on its own range and column."""
     fine = ranges == TiaRange.FINE
     if not fine.any():
-        return scales.siemens_from_read_codes(codes, TiaRange.COARSE)
-    on_fine, on_coarse = (scales.siemens_from_read_codes(codes, kind) for kind in TiaRange)
+        return scales.siemens_from_read_codes(codes, TiaRange.COARSE, columns)
+    on_fine, on_coarse = (scales.siemens_from_read_codes(codes, kind, columns) for kind in TiaRange)
     return np.where(fine, on_fine, on_coarse)
+
+
+def _column_of(scales: Scales) -> Callable[[np.ndarray], np.ndarray]:
+    """From flat cells to their columns."""
+    return lambda cells: cells % scales.describe.columns

@@ -13,6 +13,9 @@ import h5py
 import numpy as np
 
 from hwloop import __version__
+from hwloop.calibration.constants import BoardConstants
+from hwloop.calibration.usage import InUse
+from hwloop.link.protocol import DescribeReply
 from hwloop.runlog.bodies import Event
 from hwloop.runlog.framing import Header
 from hwloop.runlog.layout import (
@@ -28,7 +31,9 @@ from hwloop.runlog.layout import (
 )
 from hwloop.runlog.record import RESULT, Convergence, FactorPair, Field, Quantity, RunRecord, record_from_event
 
-_LEFT_OUT = frozenset({"run", "input", "cells", "board", "programmed", "iteration", "factors", RESULT, "end"})
+_LEFT_OUT = frozenset({
+    "run", "input", "cells", "calibrations", "board", "programmed", "iteration", "factors", RESULT, "end",
+})
 # What a viewer shows of a run unasked: the first of these that there is.
 _SHOWN = (
     "convergence_1", "iterations_1", "reconstruction", "conductance_a", "reads", "pulses", "solves", "exchanges",
@@ -49,6 +54,7 @@ class Story:
     inputs: list[Event] = field(default_factory=list)
     board: Mapping[str, Any] = field(default_factory=dict)
     array: Mapping[str, Any] = field(default_factory=dict)
+    calibrations: InUse | None = None
     iterations: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     factors: dict[str, Event] = field(default_factory=dict)
     result: RunRecord | None = None
@@ -65,6 +71,8 @@ class Story:
             self.inputs.append(event)
         elif event.name == "cells":
             self.array = {"serial": fields["array_serial"], "bad_cells": fields["bad_cells"], **self.array}
+        elif event.name == "calibrations":
+            self.calibrations = InUse.recorded(fields, event.arrays)
         elif event.name == "board":
             self.board, self.array = fields["board"], fields["array"]
         elif event.name == "iteration":
@@ -83,6 +91,12 @@ class Story:
             self.lines.append(((time_ns - self.started_ns) * 1e-9, event.name, _line(event)))
         if event.name == "phase":
             self.phases.add(fields["phase"])
+
+    def constants(self, describe: DescribeReply) -> BoardConstants:
+        """What codes were converted by."""
+        if self.calibrations is None:
+            return BoardConstants.nominal(describe)
+        return self.calibrations.constants(describe)
 
     @property
     def kind(self) -> str:

@@ -128,7 +128,7 @@ class Recording:
         elif exchange.frames[0][0] == Command.DESCRIBE:
             payload = exchange.replies[0].payload
             if len(payload) == DescribeReply.STRUCT.size:
-                self.scales = Scales(DescribeReply.unpack(payload))
+                self.scales = Scales.nominal(DescribeReply.unpack(payload))
 
 
 class RecordedTransport:

@@ -33,6 +33,8 @@ __all__ = [
 ]
 JOURNAL_TYPE = "application/x-hwloop-journal"
 _CHUNK_BYTES = 1 << 20
+# Commands with codes that mean volts, amps or siemens.
+_CONVERTED = frozenset({Command.PULSE, Command.READ, Command.SOLVE, Command.MVM, Command.COMPENSATE})
 
 
 def write_run_file(journal: Journal, target: Path | str) -> None:
@@ -105,6 +107,8 @@ class _Writer:
             self._sink.check()
         for exchange in self._assembler.rest():
             self._take_exchange(exchange)
+        if self._tables is None:
+            self._begin_tables()
         write_head(self._file, story, journal.header)
         write_end(entry, story, last_ns)
         write_contents(entry, story, None if self._programming is None else self._programming.siemens)
@@ -120,22 +124,25 @@ class _Writer:
             self._programming.end_round(event, (time_ns - self._started_ns) * 1e-9)
 
     def _take_exchange(self, exchange: Exchange) -> None:
+        if self._tables is None and any(kind in _CONVERTED for kind, _ in exchange.frames):
+            self._begin_tables()
         if self._tables is None:
             self._early.append(exchange)
-            if exchange.frames[0][0] == Command.DESCRIBE and exchange.replies:
-                self._begin_tables(exchange)
             return
         has_pulses = any(kind == Command.PULSE for kind, _ in exchange.frames)
         self._programming.begin_exchange(has_pulses)
         self._programming.take(self._tables.take(exchange, self._programming.round, self._programming.step))
 
-    def _begin_tables(self, exchange: Exchange) -> None:
-        """The board has described itself: codes have a meaning from here on."""
-        reply = exchange.replies[0]
-        if reply.status != Status.OK or len(reply.payload) < DescribeReply.STRUCT.size:
+    def _begin_tables(self) -> None:
+        """Codes are to be converted now: the board has described itself, and its calibrations were told."""
+        described = [one for one in self._early if one.frames[0][0] == Command.DESCRIBE and one.replies]
+        replies = [one.replies[0] for one in described]
+        found = [reply.payload for reply in replies if reply.status == Status.OK]
+        if not found or len(found[0]) < DescribeReply.STRUCT.size:
             return
-        describe = DescribeReply.unpack(reply.payload)
-        self._tables = ExchangeTables(self._entry, Scales(describe), self._started_ns)
+        describe = DescribeReply.unpack(found[0])
+        scales = Scales(describe, self._story.constants(describe))
+        self._tables = ExchangeTables(self._entry, scales, self._started_ns)
         window = Window.of(self._story.run.get("rig") or {})
         self._programming = Programming(self._entry, describe.rows, describe.columns, window)
         early, self._early = self._early, []

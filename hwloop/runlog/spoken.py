@@ -9,6 +9,7 @@ import itertools
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
+from functools import partial
 
 from hwloop.drivers.board import decoding
 from hwloop.drivers.board.cell_frames import SATURATED_CODE
@@ -43,7 +44,7 @@ class _TornError(Exception):
 
 
 def request_lines(kind: int, payload: bytes, scales: Scales | None = None) -> list[str]:
-    """A request. With the board's `scales`, codes come with volts, amps or siemens, and cells with row and column."""
+    """A request. With nominal `scales` codes come with volts, amps or siemens, and cells with row and column."""
     reader = _Reader(payload)
     speak = _SECTIONS.get(kind)
 
@@ -139,8 +140,12 @@ def _value(name: str, value: int | bytes, scales: Scales | None) -> str:
     if name == "centicelsius":
         return f"{value} ({value / 100:.2f} C)"
     if name in ("amplitude_code", "gate_code"):
-        return _code(value, scales and getattr(scales, f"volts_from_{name}s"), "V")
+        return _code(value, scales and partial(_nominal_volts, scales, name), "V")
     return str(value)
+
+
+def _nominal_volts(scales: Scales, name: str, code: int) -> float:
+    return scales.volts_from_gate_codes(code) if name == "gate_code" else scales.volts_from_amplitude_codes(code, 0)
 
 
 def _code(code: int, convert: Callable[[int], float] | None, unit: str) -> str:
@@ -231,17 +236,16 @@ def _solves(reader: _Reader, scales: Scales | None, record: type) -> Iterator[st
         columns = [bit for bit in range(16) if section.column_mask >> bit & 1]
         if is_solve and section.feedback:
             for column in columns:
-                code = _code(reader.word(), scales and scales.siemens_from_feedback_codes, "S")
+                code = _code(reader.word(), scales and partial(scales.siemens_from_feedback_codes, columns=column), "S")
                 yield f"  column {column}: feedback_code {code}"
         if has_bias:
-            def amps(code: int, divider: int = divider) -> float:
-                return scales.amps_from_bias_codes(code, divider)
-
             for column in columns:
-                yield f"  column {column}: bias_code {_code(reader.word(signed=True), scales and amps, 'A')}"
+                amps = scales and partial(scales.amps_from_bias_codes, divider=divider, columns=column)
+                yield f"  column {column}: bias_code {_code(reader.word(signed=True), amps, 'A')}"
         for solve in range(section.solve_count):
             for row in rows:
-                code = _code(reader.word(signed=True), scales and scales.volts_from_input_codes, "V")
+                volts = scales and partial(scales.volts_from_input_codes, rows=row)
+                code = _code(reader.word(signed=True), volts, "V")
                 yield f"  solve {solve + 1} row {row}: input_code {code}"
 
 
@@ -256,7 +260,8 @@ def _rows(reader: _Reader, section: wire.SolveSection | wire.MvmSection) -> Sequ
 def _compensate(reader: _Reader, scales: Scales | None) -> Iterator[str]:
     while reader.left:
         row, code = reader.word(), reader.word()
-        yield f"  row {row}: code {_code(code, scales and scales.siemens_from_compensation_codes, 'S')}"
+        siemens = scales and partial(scales.siemens_from_compensation_codes, rows=row)
+        yield f"  row {row}: code {_code(code, siemens, 'S')}"
 
 
 def _readings(reader: _Reader, request: bytes, scales: Scales) -> Iterator[str]:
@@ -268,7 +273,9 @@ def _readings(reader: _Reader, request: bytes, scales: Scales) -> Iterator[str]:
     for cell, code, is_steady in zip(cells.tolist(), codes.tolist(), steady.tolist(), strict=False):
         array, index = divmod(cell, describe.rows * describe.columns)
         is_beyond = code == SATURATED_CODE
-        siemens = "beyond the range" if is_beyond else _si(float(scales.siemens_from_read_codes(code, tia_range)), "S")
+        column = index % describe.columns
+        siemens = _si(float(scales.siemens_from_read_codes(code, tia_range, column)), "S")
+        siemens = "beyond the range" if is_beyond else siemens
         unsteady = "" if is_steady else ", not steady"
         yield f"  {'AB'[array & 1]} {_cell(index, scales)}: code {code} ({siemens}){unsteady}"
     if len(codes) < len(cells):
@@ -282,8 +289,9 @@ def _outputs(reader: _Reader, request: bytes, is_product: bool, scales: Scales |
         flags = [name for name, is_set in (("SATURATED", saturated), ("UNSETTLED", unsettled)) if is_set]
         if flags:
             yield f"  solve {number}: {' '.join(flags)}"
-    convert = scales.volts_from_output_codes if scales is not None and not is_product else None
+    is_converted = scales is not None and not is_product
     for solve, column, code in found.outputs.T.tolist():
+        convert = partial(scales.volts_from_output_codes, columns=column) if is_converted else None
         yield f"  solve {solve + 1} column {column}: output_code {_code(code, convert, 'V')}"
 
 

@@ -111,8 +111,11 @@ class ExchangeTables:
         pulses = self._pulses.rows - first[0]
         if not cells:
             return CellReadings(pulses, np.zeros(0, np.int32), np.zeros(0))
-        siemens = siemens_from_read_codes(self._scales, np.concatenate(codes), np.concatenate(ranges))
-        return CellReadings(pulses, np.concatenate(cells), siemens)
+        read = np.concatenate(cells)
+        siemens = siemens_from_read_codes(
+            self._scales, np.concatenate(codes), np.concatenate(ranges), read % self._scales.describe.columns
+        )
+        return CellReadings(pulses, read, siemens)
 
     def close(self) -> None:
         """Write what is left."""

@@ -43,14 +43,16 @@ class AdaptiveSettings:
     patience: int = 5                       # pulses in a row without any response before a cell is given up
 
 
-def settings_for(verify: Verify, max_steps: int = 16) -> AdaptiveSettings:
+def settings_for(
+    verify: Verify, max_steps: int = 16, gate_curve: GateCurve = GateCurve()  # noqa: B008 - frozen
+) -> AdaptiveSettings:
     """Settings for a window: one far narrower than the overshoot is for cells that have none."""
-    settings = AdaptiveSettings(verify, max_steps=max_steps)
+    settings = AdaptiveSettings(verify, gate_curve, max_steps=max_steps)
     if verify.half_width_siemens > 0.1 * settings.gate_curve.overshoot_siemens:
         return settings
     return replace(
         settings,
-        gate_curve=GateCurve(overshoot_siemens=0.0, overshoot_slope=0.0, spread_siemens=0.0),
+        gate_curve=replace(gate_curve, overshoot_siemens=0.0, overshoot_slope=0.0, spread_siemens=0.0),
         reset_curve=ResetCurve(remaining=0.0, spread_siemens=0.0),
     )
 
@@ -103,7 +105,8 @@ def _aim(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nominal base (siemens), voltage for it (SET: gate, RESET: amplitude) and mean overshoot (siemens), all (n,)."""
     cells, now, target = run.cells[index], run.conductance_siemens[index], run.target_siemens[index]
-    gate_curve, reset_curve, half_width = settings.gate_curve, settings.reset_curve, settings.verify.half_width_siemens
+    gate_curve, reset_curve = settings.gate_curve.of(cells), settings.reset_curve
+    half_width = settings.verify.half_width_siemens
     is_set, response = polarity == SET, model.response[cells]
     way = np.abs(now - target) + half_width
     overshoot = response * np.where(is_set, gate_curve.overshoot(target), reset_curve.remaining * way)
@@ -111,7 +114,8 @@ def _aim(
     edge = target - np.minimum(settings.aim_overshoots * overshoot, room)
     base = now + (edge - now) / response - model.offset_siemens[polarity, cells]
     gate = gate_curve.volts(base)
-    gate_step_volts = min(settings.gate_step_volts, 0.125 * half_width / gate_curve.siemens_per_volt)
+    steepest_siemens_per_volt = np.max(gate_curve.siemens_per_volt)
+    gate_step_volts = min(settings.gate_step_volts, 0.125 * half_width / steepest_siemens_per_volt)
     if gate_step_volts > 0:
         gate = np.rint(gate / gate_step_volts) * gate_step_volts
     gate = np.minimum(np.maximum(gate, gate_curve.threshold_volts), MAX_GATE_VOLTS)

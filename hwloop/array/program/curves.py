@@ -6,7 +6,7 @@ the compliance `base` by a mean of σ(base), RESET above the equilibrium `base` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,14 +16,28 @@ class GateCurve:
     """SET at 1.2 V: compliance against gate voltage, and the mean overshoot past it.
 
     Source: dG/dV_G ≈ 98 µS/V above 0.6 V and σ = max(0, 4.782 - 0.009107 G) µS, 50…225 µS (Milo 2021, CrossSim's fit).
-    `spread_siemens` is what cells differ by before they have been learned.
+    `spread_siemens` is what cells differ by before they have been learned. Slope and threshold are those of all cells,
+    or arrays by flat cell.
     """
 
-    siemens_per_volt: float = 98e-6
-    threshold_volts: float = 0.6
+    siemens_per_volt: float | np.ndarray = 98e-6
+    threshold_volts: float | np.ndarray = 0.6
     overshoot_siemens: float = 4.782e-6
     overshoot_slope: float = -0.009107
     spread_siemens: float = 2e-6
+
+    @classmethod
+    def of_arrays(cls, siemens_per_volt: np.ndarray, threshold_volts: np.ndarray, size: int) -> GateCurve:
+        """The curves of arrays A and B, (2,) each, on a chip of `size` cells."""
+        return cls(np.repeat(siemens_per_volt, size // 2), np.repeat(threshold_volts, size // 2))
+
+    def of(self, cells: np.ndarray) -> GateCurve:
+        """The curve of `cells` (n,): slope and threshold one for all, or (n,)."""
+        if np.ndim(self.threshold_volts) == 0:
+            return self
+        return replace(
+            self, siemens_per_volt=self.siemens_per_volt[cells], threshold_volts=self.threshold_volts[cells]
+        )
 
     def volts(self, base_siemens: np.ndarray) -> np.ndarray:
         """Gate voltage of a compliance (any shape)."""

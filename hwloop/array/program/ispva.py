@@ -38,7 +38,8 @@ def program(
     settings = settings or IspvaSettings()
     run = WriteVerify(port, cells, target_siemens, settings.verify)
     n = run.cells.size
-    gate_volts = np.minimum(settings.gate_curve.volts(settings.gate_share * run.target_siemens), MAX_GATE_VOLTS)
+    gate_curve = settings.gate_curve.of(run.cells)
+    gate_volts = np.minimum(gate_curve.volts(settings.gate_share * run.target_siemens), MAX_GATE_VOLTS)
     direction = np.full(n, -1)          # none yet
     rung, ramps = np.zeros(n, np.int64), np.zeros(n, np.int64)
     last_rung = round((settings.stop_volts - settings.start_volts) / settings.step_volts)

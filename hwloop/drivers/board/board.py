@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hwloop.calibration.constants import BoardConstants
 from hwloop.drivers.board.cell_frames import pack_pulses, pack_reads, unpack_reads
 from hwloop.drivers.board.counters import BoardCounters
 from hwloop.drivers.board.scales import Scales
@@ -58,9 +59,10 @@ class Board:
             raise WireVersionError(wire.WIRE_HASH, self.identity.wire_hash, dotted)
         self.describe = wire.DescribeReply.unpack(link.request(Command.DESCRIBE))
         link.max_in_flight = self.describe.max_in_flight
-        self.scales = Scales(self.describe)
+        self.scales = Scales.nominal(self.describe)
         self.rows, self.columns = self.describe.rows, self.describe.columns
         self.counters = BoardCounters()
+        self.opened_ticks = 0       # bench time when the session began
         self._heartbeat: threading.Thread | None = None
         self._closed = threading.Event()
 
@@ -69,6 +71,10 @@ class Board:
         """The kind of board, such as "hwloop-128x16"."""
         return self.identity.board_name.rstrip(b"\0").decode("ascii", "replace")
 
+    def use(self, constants: BoardConstants) -> None:
+        """Convert by these constants from here on; without them a board is taken to be without errors."""
+        self.scales = Scales(self.describe, constants)
+
     def open(self) -> None:
         """Begin the session; from here on commands move lines, and a heartbeat keeps the board awake.
 
@@ -76,7 +82,7 @@ class Board:
         """
         if self._heartbeat is not None or self._closed.is_set():
             raise SafetyError("this session was opened before and may have been grounded since; connect anew")
-        self.link.open()
+        self.opened_ticks = self.link.open().ticks
         self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._heartbeat.start()
 
@@ -153,10 +159,10 @@ class Board:
         answers = unpack_answers(packed, replies, wire.SolveReply.STRUCT.size)
         self.counters.solves += sum(len(group.input_volts) for group in groups)
         outputs = []
-        for answer, answered in zip(answers, packed.answered, strict=True):
-            volts = self.scales.volts_from_output_codes(answer.codes)
-            volts = volts if calibration == AS_READ else calibration.volts(volts, answered)
-            outputs.append(SolveOutputs(volts, answer.saturated, answer.unsettled))
+        for group, answer, answered in zip(groups, answers, packed.answered, strict=True):
+            volts = self.scales.volts_from_output_codes(answer.codes, group.columns_of_solves())
+            volts = volts if calibration == AS_READ else calibration.volts(volts)
+            outputs.append(SolveOutputs(np.where(answered, volts, 0.0), answer.saturated, answer.unsettled))
         return outputs
 
     def multiply(
@@ -170,7 +176,7 @@ class Board:
         )
         answer = unpack_answers(packed, replies, wire.MvmReply.STRUCT.size)[0]
         self.counters.solves += len(input_volts)
-        return self.scales.amps_from_current_codes(answer.codes, tia_range), answer.saturated
+        return self.scales.amps_from_current_codes(answer.codes, tia_range, np.asarray(columns)), answer.saturated
 
     def compensate(self, rows: np.ndarray, siemens: np.ndarray) -> None:
         """Set the compensation conductance (n,) of `rows` (n,)."""
@@ -178,7 +184,7 @@ class Board:
         if rows.min(initial=0) < 0 or rows.max(initial=0) >= self.rows:
             asked = f"compensation of rows {rows.min()} to {rows.max()}"
             raise UsageError(f"{asked}: this board has rows 0 to {self.rows - 1}")
-        codes = self.scales.compensation_codes(np.broadcast_to(siemens, rows.shape))
+        codes = self.scales.compensation_codes(siemens, rows)
         pairs = np.stack([rows, codes], axis=1).astype("<u2")
         room = (self.describe.max_frame_bytes - OVERHEAD_BYTES - wire.CompensateRequest.STRUCT.size) // 4
         requests = [

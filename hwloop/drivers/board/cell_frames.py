@@ -28,11 +28,13 @@ class PackedPulses:
 
 @dataclass(frozen=True)
 class PackedReads:
-    """READ payloads with the number of cells of each; `order` (n,) is the asked-for cell that each reading is of."""
+    """READ payloads with the number of cells of each; `order` (n,) is the asked-for cell that each reading is of, and
+    `columns` (n,) the column of each cell as it was asked for."""
 
     payloads: list[bytes]
     counts: list[int]
     order: np.ndarray
+    columns: np.ndarray
     payload_bytes: int
     seconds: float
 
@@ -42,7 +44,9 @@ def pack_pulses(scales: Scales, pulses: CellPulses) -> PackedPulses:
     describe = scales.describe
     cells = _checked_cells(pulses.cells, describe)
     polarity = np.asarray(pulses.polarity, np.int64)
-    amplitude = _amplitude_codes(scales, np.asarray(pulses.amplitude_volts, float), polarity == Polarity.FORM)
+    amplitude = _amplitude_codes(
+        scales, np.asarray(pulses.amplitude_volts, float), polarity == Polarity.FORM, cells % describe.columns
+    )
     gate, width_ticks = scales.gate_codes(pulses.gate_volts), scales.width_ticks(pulses.width_seconds)
     scales.check_pulse_energy(amplitude, width_ticks)
     array, index = _in_array(cells, describe)
@@ -82,7 +86,8 @@ def pack_reads(
     packed = pack_cells(listed, describe.columns, describe.max_frame_bytes, header, prefix, replies=True)
     ticks = int(packed.rows.sum()) * (wire.TICKS_READ_SETTLE + averages * sub_averages * wire.TICKS_SAMPLE)
     payload_bytes = BYTES_A_WORD * (len(cells) + packed.payload_words)
-    return PackedReads(packed.payloads, packed.cells, order, payload_bytes, ticks / wire.TICK_HERTZ)
+    columns = cells % describe.columns
+    return PackedReads(packed.payloads, packed.cells, order, columns, payload_bytes, ticks / wire.TICK_HERTZ)
 
 
 def unpack_reads(scales: Scales, packed: PackedReads, replies: list[bytes], tia_range: int) -> CellReads:
@@ -96,7 +101,8 @@ def unpack_reads(scales: Scales, packed: PackedReads, replies: list[bytes], tia_
         bits = np.frombuffer(reply, np.uint8, -1, fixed + 2 * count)
         steady[where] = np.unpackbits(bits, bitorder="little")[:count]
         done += count
-    return CellReads(scales.siemens_from_read_codes(codes, tia_range), steady, codes == SATURATED_CODE)
+    siemens = scales.siemens_from_read_codes(codes, tia_range, packed.columns)
+    return CellReads(siemens, steady, codes == SATURATED_CODE)
 
 
 def check_reply_bytes(what: str, reply: bytes, wanted_bytes: int) -> None:
@@ -124,9 +130,12 @@ def _in_array(cells: np.ndarray, describe: wire.DescribeReply) -> tuple[np.ndarr
     return array, cells - array * size
 
 
-def _amplitude_codes(scales: Scales, volts: np.ndarray, forming: np.ndarray) -> np.ndarray:
+def _amplitude_codes(scales: Scales, volts: np.ndarray, forming: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Codes of amplitudes, each within the limit of its own polarity."""
     if not forming.any():
-        return scales.amplitude_codes(volts, False)
-    form_codes = scales.amplitude_codes(np.where(forming, volts, 0.0), True)
-    return np.where(forming, form_codes, scales.amplitude_codes(np.where(forming, 0.0, volts), False))
+        return scales.amplitude_codes(volts, False, columns)
+    volts, columns = np.broadcast_arrays(volts, columns)
+    codes = np.empty(volts.shape, np.int64)
+    for of_kind, is_forming in ((forming, True), (~forming, False)):
+        codes[of_kind] = scales.amplitude_codes(volts[of_kind], is_forming, columns[of_kind])
+    return codes

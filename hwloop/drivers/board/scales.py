@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from hwloop.calibration.channels import Channels, Ladders
+from hwloop.calibration.constants import BoardConstants
 from hwloop.errors import LimitError
 from hwloop.link import protocol as wire
 
@@ -14,27 +17,31 @@ _REMEDY = "nothing was sent; ask for less"
 
 @dataclass(frozen=True)
 class Scales:
-    """The board's converters as it states them in DESCRIBE; calibration refines them, board by board.
+    """The board's converters: full scales and limits as it states them in DESCRIBE, and what its codes mean by its
+    calibrated `constants`.
 
-    Conversions to codes round to the nearest and raise LimitError beyond the range: nothing is clipped.
+    Conversions to codes round to the nearest and raise LimitError beyond the range: nothing is clipped. Rows and
+    columns say which channel each value is for, and broadcast against the values.
     """
 
     describe: wire.DescribeReply
+    constants: BoardConstants
 
-    def amplitude_codes(self, volts: np.ndarray, forming: bool) -> np.ndarray:
+    @classmethod
+    def nominal(cls, describe: wire.DescribeReply) -> Scales:
+        """A board that is taken to have no errors, which none is: for what calibrates it, and what only shows codes."""
+        return cls(describe, BoardConstants.nominal(describe))
+
+    def amplitude_codes(self, volts: np.ndarray, forming: bool, columns: np.ndarray) -> np.ndarray:
         """Column DAC codes (16 bit unipolar), within the board's SET/RESET or forming limit."""
         limit = self.describe.form_code_limit if forming else self.describe.amplitude_code_limit
         what = "forming amplitude" if forming else "pulse amplitude"
-        return _codes(volts, self.describe.amplitude_full_scale_microvolts * 1e-6 / 65536, 0, limit, what, "V")
+        return _channel_codes(self.constants.amplitude_dac, volts, columns, 65536, 0, limit, what)
 
     def gate_codes(self, volts: np.ndarray) -> np.ndarray:
         """Gate DAC codes (16 bit unipolar)."""
-        step = self.describe.gate_full_scale_microvolts * 1e-6 / 65536
-        return _codes(volts, step, 0, self.describe.gate_code_limit, "gate voltage", "V")
-
-    def gate_step_volts(self) -> float:
-        """Volts of one gate code."""
-        return self.describe.gate_full_scale_microvolts * 1e-6 / 65536
+        limit = self.describe.gate_code_limit
+        return _channel_codes(self.constants.gate_dac, volts, 0, 65536, 0, limit, "gate voltage")
 
     def width_ticks(self, seconds: np.ndarray) -> np.ndarray:
         """Pulse widths in ticks of 0.1 µs."""
@@ -55,9 +62,10 @@ class Scales:
             bound = f"1 to {wire.LIMIT_SAMPLES} in up to 255 sub-averages"
             raise LimitError(f"averages x {sub_averages} sub-averages", samples, bound, "samples", _REMEDY)
 
-    def siemens_from_read_codes(self, codes: np.ndarray, tia_range: int) -> np.ndarray:
+    def siemens_from_read_codes(self, codes: np.ndarray, tia_range: int, columns: np.ndarray) -> np.ndarray:
         """Conductance at the read voltage from unipolar TIA codes."""
-        return codes * (self._tia_amps(tia_range) / 65536 / self.read_volts)
+        read_amps = codes * (self._tia_amps(tia_range) / 65536)
+        return self.constants.tia[tia_range].inverse(read_amps, columns) / self.constants.read_volts
 
     def spread_code(self, siemens: float, tia_range: int) -> int:
         """A spread of conductance as TIA codes; one code where it is less, for rounding alone moves a reading by that.
@@ -68,107 +76,172 @@ class Scales:
         return max(int(_codes(siemens, step, 0, 65535, "spread of a steady reading", "S")), 1)
 
     def range_siemens(self, tia_range: int) -> float:
-        """The largest conductance that a TIA range reads."""
+        """The largest conductance that a TIA range reads, nominally."""
         return self._tia_amps(tia_range) / self.read_volts
 
     @property
     def read_volts(self) -> float:
         """Row voltage of READ."""
-        return self.describe.read_microvolts * 1e-6
+        return self.constants.read_volts
 
     @property
     def input_siemens(self) -> float:
-        """G_in of each row."""
+        """Nominal G_in of a row, which input voltages of SOLVE refer to."""
         return self.describe.input_nanosiemens * 1e-9
 
-    @property
+    def input_siemens_of(self, rows: np.ndarray) -> np.ndarray:
+        """G_in of `rows`."""
+        return 1.0 / self.constants.input_ohms[rows]
+
+    @cached_property
     def input_max_volts(self) -> float:
-        """Largest row voltage of SOLVE and MVM."""
-        return self.describe.input_full_scale_microvolts * 1e-6 * 32767 / 32768
+        """Largest row voltage of SOLVE and MVM that every row can give, behind its own G_in as behind a nominal one."""
+        dac, ends = self.constants.input_dac, np.array([-32767.0, 32767.0]) * (self._input_full_volts / 32768)
+        reach = np.abs(dac.forward(ends[:, None], np.arange(len(dac.gain)))).min(axis=0)
+        return float((reach * np.minimum(self._input_ratio, 1.0)).min())
 
     @property
     def output_max_volts(self) -> float:
         """w_max: outputs above it are flagged."""
         return self.describe.output_max_microvolts * 1e-6
 
-    @property
+    @cached_property
     def compensation_max_siemens(self) -> float:
-        """Largest compensation conductance of a row."""
-        return self.describe.compensation_full_scale_nanosiemens * 1e-9 * 1023 / 1024
+        """Largest compensation conductance that every row can have."""
+        return float(self.constants.compensation.largest_siemens().min())
 
     @property
     def compensation_step_siemens(self) -> float:
-        """Step of the compensation ladder."""
+        """Nominal step of the compensation ladder."""
         return self.describe.compensation_full_scale_nanosiemens * 1e-9 / 1024
 
-    @property
+    @cached_property
     def feedback_max_siemens(self) -> float:
-        """Largest feedback conductance of a column."""
-        return self.describe.feedback_full_scale_nanosiemens * 1e-9 * 4095 / 4096
+        """Largest feedback conductance that every column can have."""
+        return float(self.constants.feedback.largest_siemens().min())
 
-    def input_codes(self, volts: np.ndarray) -> np.ndarray:
-        """Row DAC codes (16 bit bipolar)."""
-        step = self.describe.input_full_scale_microvolts * 1e-6 / 32768
-        return _codes(volts, step, -32767, 32767, "input voltage", "V").astype("<i2")
+    @property
+    def gain_bandwidth_hertz(self) -> float:
+        """Of the amplifiers."""
+        return self.constants.gain_bandwidth_hertz
 
-    def feedback_codes(self, siemens: np.ndarray) -> np.ndarray:
-        """Feedback ladder codes (12 bit)."""
-        step = self.describe.feedback_full_scale_nanosiemens * 1e-9 / 4096
-        return _codes(siemens, step, 0, wire.LIMIT_FEEDBACK_CODE, "feedback conductance", "S").astype("<u2")
+    def input_codes(self, volts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Row DAC codes (16 bit bipolar) of voltages straight on the rows, as in MVM."""
+        dac = self.constants.input_dac
+        return _channel_codes(dac, volts, rows, 32768, -32767, 32767, "input voltage").astype("<i2")
+
+    def solve_input_codes(self, volts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Row DAC codes of input voltages of SOLVE, which stand for currents: volts behind the nominal G_in."""
+        return self.input_codes(volts / self._input_ratio[rows], rows)
+
+    def feedback_codes(self, siemens: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Feedback ladder codes (12 bit) of (n,) conductances."""
+        return _ladder_codes(self.constants.feedback, siemens, columns, "feedback conductance").astype("<u2")
+
+    @cached_property
+    def bias_max_amps(self) -> float:
+        """Largest bias current that every column can have."""
+        constants, nominal = self.constants, float(self._bias_step_amps(np.array(0))) * wire.LIMIT_BIAS_CODE
+        return float((constants.bias_gain * nominal - np.abs(constants.bias_offset_amps)).min())
+
+    @cached_property
+    def has_idle_bias(self) -> bool:
+        """Whether bias sources that were not set give a current all the same."""
+        return bool(self.constants.bias_offset_amps.any())
 
     def bias_divider(self, largest_amps: np.ndarray) -> np.ndarray:
         """The finest divider of the bias range that holds currents up to `largest_amps`, any shape."""
-        limits = self._bias_step_amps(np.array([2, 1])) * wire.LIMIT_BIAS_CODE
+        limits = self.bias_max_amps / 16.0 ** np.array([2, 1])
         return np.select([~(largest_amps > limits[0]), ~(largest_amps > limits[1])], [2, 1], 0)
 
-    def bias_codes(self, amps: np.ndarray, divider: np.ndarray) -> np.ndarray:
+    def bias_codes(self, amps: np.ndarray, divider: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Bias currents (12 bit signed) with their dividers, same shape."""
-        step = self._bias_step_amps(divider)
-        return _codes(amps, step, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE, "bias current", "A").astype("<i2")
+        step, constants = self._bias_step_amps(divider), self.constants
+        nominal = (amps - constants.bias_offset_amps[columns] / 16.0**divider) / constants.bias_gain[columns]
+        return _codes(nominal, step, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE, "bias current", "A").astype("<i2")
 
     def _bias_step_amps(self, divider: np.ndarray) -> np.ndarray:
         return self.describe.bias_full_scale_nanoamps * 1e-9 / 2048 / 16.0**divider
 
-    def compensation_codes(self, siemens: np.ndarray) -> np.ndarray:
-        """Compensation ladder codes (10 bit)."""
-        what = "compensation conductance"
-        return _codes(siemens, self.compensation_step_siemens, 0, wire.LIMIT_COMPENSATION_CODE, what, "S")
+    def compensation_codes(self, siemens: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Compensation ladder codes (10 bit) of (n,) conductances."""
+        return _ladder_codes(self.constants.compensation, siemens, rows, "compensation conductance")
 
-    def volts_from_amplitude_codes(self, codes: np.ndarray) -> np.ndarray:
+    def volts_from_amplitude_codes(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Pulse amplitudes from column DAC codes."""
-        return codes * (self.describe.amplitude_full_scale_microvolts * 1e-6 / 65536)
+        nominal = codes * (self.describe.amplitude_full_scale_microvolts * 1e-6 / 65536)
+        return self.constants.amplitude_dac.forward(nominal, columns)
 
     def volts_from_gate_codes(self, codes: np.ndarray) -> np.ndarray:
         """Gate voltages from gate DAC codes."""
-        return codes * self.gate_step_volts()
+        return self.constants.gate_dac.forward(codes * (self.describe.gate_full_scale_microvolts * 1e-6 / 65536), 0)
 
-    def volts_from_input_codes(self, codes: np.ndarray) -> np.ndarray:
-        """Row voltages from row DAC codes."""
-        return codes * (self.describe.input_full_scale_microvolts * 1e-6 / 32768)
+    def volts_from_input_codes(self, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Voltages of the input DACs from their codes."""
+        return self.constants.input_dac.forward(codes * (self._input_full_volts / 32768), rows)
 
-    def siemens_from_feedback_codes(self, codes: np.ndarray) -> np.ndarray:
+    def siemens_from_feedback_codes(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Feedback conductances from ladder codes."""
-        return codes * (self.describe.feedback_full_scale_nanosiemens * 1e-9 / 4096)
+        return self.constants.feedback.siemens(codes, columns)
 
-    def siemens_from_compensation_codes(self, codes: np.ndarray) -> np.ndarray:
+    def siemens_from_compensation_codes(self, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Compensation conductances from ladder codes."""
-        return codes * self.compensation_step_siemens
+        return self.constants.compensation.siemens(codes, rows)
 
-    def amps_from_bias_codes(self, codes: np.ndarray, divider: np.ndarray) -> np.ndarray:
+    def amps_from_bias_codes(self, codes: np.ndarray, divider: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Bias currents from codes and the divider that they were set with."""
-        return codes * (self.describe.bias_full_scale_nanoamps * 1e-9 / 2048) / 16.0 ** np.asarray(divider)
+        nominal = codes * (self.describe.bias_full_scale_nanoamps * 1e-9 / 2048)
+        constants = self.constants
+        amps = constants.bias_gain[columns] * nominal + constants.bias_offset_amps[columns]
+        return amps / 16.0 ** np.asarray(divider)
 
-    def volts_from_output_codes(self, codes: np.ndarray) -> np.ndarray:
+    def volts_from_output_codes(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Amplifier outputs from ADC codes (16 bit bipolar, behind the gain)."""
-        return codes * (self.describe.output_full_scale_microvolts * 1e-6 / 32768 / self.describe.output_gain)
+        nominal = codes * (self.describe.output_full_scale_microvolts * 1e-6 / 32768 / self.describe.output_gain)
+        return self.constants.output_adc.inverse(nominal, columns)
 
-    def amps_from_current_codes(self, codes: np.ndarray, tia_range: int) -> np.ndarray:
+    def amps_from_current_codes(self, codes: np.ndarray, tia_range: int, columns: np.ndarray) -> np.ndarray:
         """Column currents of MVM from bipolar TIA codes."""
-        return codes * (self._tia_amps(tia_range) / 32768)
+        return self.constants.tia[tia_range].inverse(codes * (self._tia_amps(tia_range) / 32768), columns)
+
+    @property
+    def _input_full_volts(self) -> float:
+        return self.describe.input_full_scale_microvolts * 1e-6
+
+    @cached_property
+    def _input_ratio(self) -> np.ndarray:
+        """G_in of every row, over the nominal one."""
+        return 1.0 / (self.constants.input_ohms * self.input_siemens)
 
     def _tia_amps(self, tia_range: int) -> float:
         fine = tia_range == wire.TiaRange.FINE
         return (self.describe.tia_fine_nanoamps if fine else self.describe.tia_coarse_nanoamps) * 1e-9
+
+
+def _channel_codes(
+    channels: Channels, volts: np.ndarray, channel: np.ndarray | int, codes: int, low: int, high: int, what: str
+) -> np.ndarray:
+    """Codes, `codes` of them to a full scale, whose pins come nearest to `volts`."""
+    volts = np.asarray(volts, float)
+    step = channels.full_scale / codes
+    found = np.rint(channels.inverse(volts, channel) / step)
+    fits = (found >= low) & (found <= high)
+    if not fits.all():
+        value = float(np.broadcast_to(volts, fits.shape)[~fits][0])
+        at = channel if np.ndim(channel) == 0 else np.broadcast_to(channel, fits.shape)[~fits][0]
+        ends = channels.forward(np.array([low, high]) * step, at)
+        raise LimitError(what, value, f"{ends[0]:.6g} to {ends[1]:.6g}", "V", _REMEDY)
+    return found.astype(np.int64)
+
+
+def _ladder_codes(ladders: Ladders, siemens: np.ndarray, ladder: np.ndarray, what: str) -> np.ndarray:
+    """Codes (n,) of conductances (n,), refused where a ladder does not reach that far by more than half a step."""
+    siemens, ladder = np.broadcast_arrays(np.asarray(siemens, float), ladder)
+    half, most = 0.5 * ladders.step_siemens[ladder, 0], ladders.sums_siemens[ladder, -1]
+    fits = (siemens >= -half) & (siemens <= most + half)
+    if not fits.all():
+        raise LimitError(what, float(siemens[~fits][0]), f"0 to {most[~fits][0]:.6g}", "S", _REMEDY)
+    return ladders.nearest_codes(siemens, ladder)
 
 
 def _codes(values: np.ndarray, step: float | np.ndarray, low: int, high: int, what: str, unit: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,6 +48,12 @@ class SolveGroup:
     active: np.ndarray | None = None
     omit_zero: bool = False
 
+    def columns_of_solves(self) -> np.ndarray:
+        """The column of each output, (k,) of one bank or (n, k) of several."""
+        if self.solves is None:
+            return np.asarray(self.columns).ravel()
+        return np.repeat(np.atleast_2d(self.columns), self.solves, axis=0)
+
 
 @dataclass(frozen=True)
 class SolveOutputs:
@@ -64,9 +71,9 @@ class OutputCalibration:
     gain: float = 1.0
     offset_volts: float = 0.0
 
-    def volts(self, read_volts: np.ndarray, answered: np.ndarray) -> np.ndarray:
-        """Outputs (n, k) as they are; those that the board did not give stay 0 V."""
-        return np.where(answered, read_volts * self.gain + self.offset_volts, 0.0)
+    def volts(self, read_volts: np.ndarray) -> np.ndarray:
+        """Outputs (any shape) as they are."""
+        return read_volts * self.gain + self.offset_volts
 
 
 AS_READ = OutputCalibration()
@@ -106,12 +113,12 @@ def pack_solves(scales: Scales, groups: list[SolveGroup]) -> PackedSolves:
     """
     if not groups:
         return PackedSolves([], [0], np.zeros(0, np.int64), np.zeros(0, np.int64), [], 0, 0.0)
-    banks = _Banks.of(scales, groups)
-    feedback = scales.feedback_codes(banks.feedback_siemens.values)
+    banks = _Banks.of(scales, groups, scales.solve_input_codes)
+    feedback = scales.feedback_codes(banks.feedback_siemens.values, banks.feedback_columns)
     amps, largest_amps = banks.bias_amps, np.zeros(len(banks.solves))
     np.maximum.at(largest_amps, amps.owner, np.abs(amps.values))
     divider = scales.bias_divider(largest_amps)
-    bias = scales.bias_codes(amps.values, divider[amps.owner])
+    bias = scales.bias_codes(amps.values, divider[amps.owner], banks.bias_columns)
     kind, rows = _row_words(banks.rows)
     common = interleave(
         rows, Ragged(feedback, banks.feedback_siemens.counts), Ragged(bias.view("<u2"), amps.counts)
@@ -128,7 +135,7 @@ def pack_products(
     averages: int, settle_seconds: float,
 ) -> PackedSolves:
     """MVM frames for n input vectors (n, m) on the rows of one array. Raises as pack_solves."""
-    banks = _Banks.of(scales, [SolveGroup(rows, columns, input_volts, settle_seconds, averages)])
+    banks = _Banks.of(scales, [SolveGroup(rows, columns, input_volts, settle_seconds, averages)], scales.input_codes)
     kind, common = _row_words(banks.rows)
     fields = (array, kind, tia_range, 0, averages, banks.column_masks, banks.settle_ticks, banks.rows.counts)
     return _into_frames(scales, banks, wire.MvmSection, fields, common, common)
@@ -159,13 +166,16 @@ def unpack_answers(packed: PackedSolves, replies: list[bytes], fixed_bytes: int)
 class _Banks:
     """All g banks of a call, checked: what it takes to solve them, in the order in which the board does.
 
-    `input_codes` int16, flat, solve after solve; `feedback_siemens`, `bias_amps` hold nothing for a bank without.
+    `input_codes` int16, flat, solve after solve; `feedback_siemens`, `bias_amps` hold nothing for a bank without, and
+    `feedback_columns`, `bias_columns` say what column each of their values is for.
     """
 
     rows: Ragged
     columns: Ragged
     feedback_siemens: Ragged
     bias_amps: Ragged
+    feedback_columns: np.ndarray
+    bias_columns: np.ndarray
     solves: np.ndarray
     settle_ticks: np.ndarray
     averages: np.ndarray
@@ -174,20 +184,24 @@ class _Banks:
     answered: list[np.ndarray]
 
     @classmethod
-    def of(cls, scales: Scales, groups: list[SolveGroup]) -> _Banks:
-        """Raises LimitError and UsageError."""
-        *flat, answered = zip(*[_of_group(group) for group in groups], strict=True)
+    def of(
+        cls, scales: Scales, groups: list[SolveGroup], codes_of: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> _Banks:
+        """`codes_of` gives the codes of input voltages and their rows. Raises LimitError and UsageError."""
+        *flat, answered = zip(*[_of_group(group, scales.has_idle_bias) for group in groups], strict=True)
         rows, row_counts, columns, column_counts, feedback, feedback_counts, bias, bias_counts, *rest = (
             np.concatenate(of_groups) for of_groups in flat
         )
-        solves, settle_seconds, averages, constraint, input_volts = rest
+        feedback_columns, bias_columns, solves, settle_seconds, averages, constraint, input_volts = rest
+        by_row, by_column = Ragged(rows, row_counts), Ragged(columns, column_counts)
+        _check_ascending("row", by_row, scales.describe.rows)
+        _check_ascending("column", by_column, scales.describe.columns)
+        input_rows = by_row.take(np.repeat(np.arange(len(solves)), solves)).values
         banks = cls(
-            Ragged(rows, row_counts), Ragged(columns, column_counts), Ragged(feedback, feedback_counts),
-            Ragged(bias, bias_counts), solves, _settle_ticks(settle_seconds), averages, constraint,
-            scales.input_codes(input_volts), list(answered),
+            by_row, by_column, Ragged(feedback, feedback_counts), Ragged(bias, bias_counts), feedback_columns,
+            bias_columns, solves, _settle_ticks(settle_seconds), averages, constraint,
+            codes_of(input_volts, input_rows), list(answered),
         )
-        _check_ascending("row", banks.rows, scales.describe.rows)
-        _check_ascending("column", banks.columns, scales.describe.columns)
         for asked in {group.averages for group in groups}:
             scales.check_samples(asked)
         return banks
@@ -198,7 +212,7 @@ class _Banks:
         return np.add.reduceat(1 << self.columns.values, self.columns.starts)
 
 
-def _of_group(group: SolveGroup) -> tuple[np.ndarray, ...]:
+def _of_group(group: SolveGroup, has_idle_bias: bool) -> tuple[np.ndarray, ...]:
     """What `_Banks` is concatenated from, for the banks of one group."""
     rows, inputs, columns = Ragged.of(group.rows), Ragged.of(group.input_volts), np.atleast_2d(group.columns)
     g, k = columns.shape
@@ -209,28 +223,31 @@ def _of_group(group: SolveGroup) -> tuple[np.ndarray, ...]:
         raise UsageError(
             f"input voltages of shape {shape} for {rows.counts[0]} active rows: expected (solves, rows)"
         )
+    *feedback, feedback_columns = _of_columns(group.feedback_siemens, columns, active, group.omit_zero, "feedback")
+    # A source that is not set would give what it gives at code 0, which is not nothing.
+    bias_amps = np.zeros(columns.shape) if group.bias_amps is None and has_idle_bias else group.bias_amps
+    omit_bias = group.omit_zero and not has_idle_bias
+    *bias, bias_columns = _of_columns(bias_amps, columns, active, omit_bias, "bias")
     return (
-        rows.values, rows.counts, columns[active], active.sum(axis=1),
-        *_of_columns(group.feedback_siemens, active, group.omit_zero, "feedback"),
-        *_of_columns(group.bias_amps, active, group.omit_zero, "bias"),
+        rows.values, rows.counts, columns[active], active.sum(axis=1), *feedback, *bias, feedback_columns, bias_columns,
         solves, np.broadcast_to(group.settle_seconds, g), np.full(g, group.averages), np.full(g, int(group.constraint)),
         inputs.values, np.repeat(active, solves, axis=0),
     )
 
 
 def _of_columns(
-    values: np.ndarray | None, active: np.ndarray, omit_zero: bool, what: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """`values` (g, k) of the active columns that are sent, flat, and how many each bank is sent."""
+    values: np.ndarray | None, columns: np.ndarray, active: np.ndarray, omit_zero: bool, what: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`values` (g, k) of the active columns that are sent, flat, how many each bank is sent, and their columns."""
     if values is None:
-        return np.empty(0), np.zeros(len(active), np.int64)
+        return np.empty(0), np.zeros(len(active), np.int64), np.empty(0, np.int64)
     by_bank = np.atleast_2d(values)
     if by_bank.shape != active.shape:
         raise UsageError(
             f"{what} of shape {values.shape} for {active.shape[1]} active columns: expected one value a column"
         )
     sent = active & (by_bank.any(axis=1, where=active) if omit_zero else np.ones(len(active), bool))[:, None]
-    return by_bank[sent], sent.sum(axis=1)
+    return by_bank[sent], sent.sum(axis=1), columns[sent]
 
 
 def _check_ascending(what: str, listed: Ragged, size: int) -> None:

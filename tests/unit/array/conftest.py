@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import subprocess
 import sys
@@ -15,10 +16,14 @@ from hwloop.array.cellmap import CellMap
 from hwloop.array.chip import Chip, ProgramSettings
 from hwloop.array.ginv import GinvSolver, SolverSettings
 from hwloop.array.settling import warm_up
+from hwloop.calibration.constants import BoardConstants
 from hwloop.drivers.board import Board
 from hwloop.link.link import Link
 from hwloop.link.transport import SocketTransport
-from hwloop.mock.bench import BenchConfig
+from hwloop.mock.bench import Bench, BenchConfig
+from hwloop.mock.chip_truth import draw_chip
+from tests.unit.array.direct_port import known_curve
+from tests.unit.drivers.describing import known_values
 
 
 @dataclass(frozen=True)
@@ -70,5 +75,10 @@ def _open(stack: ExitStack, config: BenchConfig) -> Rig:
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
     stack.callback(process.wait, timeout=10)
     board = stack.enter_context(Board(Link(SocketTransport(ours, "simulated board"), timeout_seconds=60)))
+    # What a calibration without any uncertainty would find out.
+    truth = Bench(config).truth
+    board.use(BoardConstants.nominal(board.describe).calibrated(known_values(truth)))
     settings = ProgramSettings.ideal() if config.preset == "ideal" else ProgramSettings()
+    chip_truth = draw_chip(config.array_serial, config.device_effects().chip_spread)
+    settings = dataclasses.replace(settings, gate_curve=known_curve(chip_truth, 2 * board.rows * board.columns))
     return Rig(board, Chip(board, CellMap(board.rows, board.columns), settings), config)

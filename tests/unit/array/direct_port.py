@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwloop.array.program.curves import GateCurve
 from hwloop.array.program.grouping import row_pulses
 from hwloop.drivers.cells import CellPulses, CellReads
+from hwloop.mock.chip_truth import ChipTruth
 from hwloop.mock.devices import CellArray
+
+
+def known_curve(truth: ChipTruth, size: int) -> GateCurve:
+    """The gate curve of a chip of which everything is known."""
+    return GateCurve.of_arrays(truth.gate_siemens_per_volt, truth.gate_threshold_volts, size)
+
 
 READ_VOLTS = 0.2
 RANGE_AMPS, NOISE_AMPS = 50e-6, 20e-9

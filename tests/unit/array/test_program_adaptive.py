@@ -8,7 +8,7 @@ from hwloop.array.program.common import Verify
 from hwloop.array.program.curves import GateCurve, ResetCurve
 from hwloop.mock.devices import CellArray
 from hwloop.mock.presets import IDEAL
-from tests.unit.array.direct_port import DirectPort
+from tests.unit.array.direct_port import DirectPort, known_curve
 
 SECOND = 10_000_000
 TOLERANCE_SIEMENS = 4.44e-6
@@ -60,14 +60,15 @@ def test_retargeting_a_twentieth_of_the_cells_costs_a_fraction():
 
 def test_later_rounds_start_from_what_was_learned():
     chip = Chip(1, 1)
-    settings = AdaptiveSettings()
+    settings = AdaptiveSettings(gate_curve=known_curve(chip.array.truth, chip.array.size))
     model = new_model(chip.array.size, settings)
     for _ in range(6):
         result = program(chip.port, chip.cells, chip.targets(chip.cells.size), settings, model)
     assert result.accepted.mean() > 0.998 and result.cell_pulses < 1.7 * chip.cells.size
     normal = ~chip.array.faults.slow & ~chip.array.faults.stuck
     hardware = chip.array.hardware
-    gate_error = model.offset_siemens[0] + (hardware.threshold_volts - 0.6) * 98e-6
+    own_volts = hardware.threshold_volts - settings.gate_curve.threshold_volts
+    gate_error = model.offset_siemens[0] + own_volts * hardware.siemens_per_volt
     reset_error = model.offset_siemens[1] - hardware.reset_offset_volts * 185e-6
     assert gate_error[normal].std() < 1.6e-6 and reset_error[normal].std() < 2.5e-6
     slow = model.response[chip.array.faults.slow & ~chip.array.faults.stuck]

@@ -5,7 +5,7 @@ import pytest
 
 from hwloop.array.program import igvva, ispva
 from hwloop.mock.devices import CellArray
-from tests.unit.array.direct_port import DirectPort
+from tests.unit.array.direct_port import DirectPort, known_curve
 
 
 def bench(serial: int, rows: int = 128):
@@ -17,8 +17,8 @@ def bench(serial: int, rows: int = 128):
 
 @pytest.mark.parametrize("serial", [1, 2])
 def test_ispva_takes_16_pulses_a_cell(serial):
-    _, port, cells, target = bench(serial)
-    result = ispva.program(port, cells, target)
+    array, port, cells, target = bench(serial)
+    result = ispva.program(port, cells, target, ispva.IspvaSettings(gate_curve=known_curve(array.truth, array.size)))
     assert result.pulses.mean() == pytest.approx(16, abs=4)
     assert result.accepted.mean() >= 0.98
 

@@ -30,7 +30,7 @@ def test_pulses_come_out_as_they_went_in(cells, data):
     payloads = pack_pulses(SCALES, CellPulses(cells, polarity, amplitude, gate, width)).payloads
     found = np.concatenate([unpack_pulses(payload, ROWS, COLUMNS) for payload in payloads], axis=1)
     wanted = np.stack([
-        cells, polarity, SCALES.amplitude_codes(amplitude, False), SCALES.gate_codes(gate), SCALES.width_ticks(width)
+        cells, polarity, SCALES.amplitude_codes(amplitude, False, 0), SCALES.gate_codes(gate), SCALES.width_ticks(width)
     ])
     np.testing.assert_array_equal(found[:, np.argsort(found[0])], wanted[:, np.argsort(cells)])
 
@@ -57,7 +57,7 @@ def test_solves_come_out_as_they_went_in(n, m, k, ridged, data):
     found = unpack_solves(payload, reply, False)
     assert found.sections[6:, 0].tolist() == [m, n] and found.sections[3, 0] == 4
     np.testing.assert_array_equal(found.inputs[1].reshape(n, m), np.broadcast_to(rows, (n, m)))
-    np.testing.assert_array_equal(found.inputs[2].reshape(n, m), SCALES.input_codes(volts))
+    np.testing.assert_array_equal(found.inputs[2].reshape(n, m), SCALES.solve_input_codes(volts, 0))
     np.testing.assert_array_equal(found.outputs[1].reshape(n, k), np.broadcast_to(columns, (n, k)))
     np.testing.assert_array_equal(found.outputs[2].reshape(n, k), codes)
     np.testing.assert_array_equal(found.solves[1:].T, flags)

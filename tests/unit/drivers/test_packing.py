@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwloop.drivers.board.cell_frames import pack_pulses, pack_reads
+from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.board.solving import SolveGroup, pack_products, pack_solves, unpack_answers
 from hwloop.drivers.cells import CellPulses
 from hwloop.errors import UsageError
@@ -44,7 +45,7 @@ def test_pulses(name, data):
     wanted = {
         (cell, kind, a, g, w)
         for cell, kind, a, g, w in zip(
-            cells.tolist(), polarity.tolist(), scales.amplitude_codes(amplitude, True).tolist(),
+            cells.tolist(), polarity.tolist(), scales.amplitude_codes(amplitude, True, 0).tolist(),
             scales.gate_codes(gate).tolist(), np.rint(width * 1e7).astype(int).tolist(), strict=True,
         )
     }
@@ -126,16 +127,16 @@ def test_solves(name, data):
             assert np.array_equal(batch.rows, group.rows) and np.array_equal(batch.columns, group.columns)
             assert columns == len(group.columns)
             if group.feedback_siemens is not None:
-                assert np.array_equal(batch.feedback_code, scales.feedback_codes(group.feedback_siemens))
+                assert np.array_equal(batch.feedback_code, scales.feedback_codes(group.feedback_siemens, 0))
             if group.bias_amps is not None:
                 divider = scales.bias_divider(np.abs(group.bias_amps).max())
                 assert section.bias_divider & 127 == divider
-                assert np.array_equal(batch.bias_code, scales.bias_codes(group.bias_amps, divider))
+                assert np.array_equal(batch.bias_code, scales.bias_codes(group.bias_amps, divider, 0))
             inputs[owner] = np.concatenate([inputs[owner], batch.input_code])
             reply_bytes += 2 * solves * columns + packed_bits_bytes(2 * solves)
         assert offset == len(payload) and reply_bytes + OVERHEAD_BYTES <= geometry.max_frame_bytes
     for group, codes in zip(groups, inputs, strict=True):
-        assert np.array_equal(codes, scales.input_codes(group.input_volts))
+        assert np.array_equal(codes, scales.solve_input_codes(group.input_volts, 0))
 
 
 @given(boards, st.data())
@@ -221,12 +222,12 @@ def test_products(name, data):
                 payload, offset, section, geometry.rows, geometry.columns, False, False, 0
             )
             found = np.concatenate([found, batch.input_code])
-    assert np.array_equal(found, scales.input_codes(group.input_volts))
+    assert np.array_equal(found, scales.solve_input_codes(group.input_volts, 0))
 
 
 def test_a_solve_that_no_frame_holds():
     scales = SCALES["hwloop-16x4"]
-    small = type(scales)(type(scales.describe)(**{**vars(scales.describe), "max_frame_bytes": 40}))
+    small = Scales.nominal(type(scales.describe)(**{**vars(scales.describe), "max_frame_bytes": 40}))
     with pytest.raises(UsageError, match="16 active rows does not fit into the board's frames of 40 bytes"):
         pack_solves(small, [SolveGroup(np.arange(16), np.arange(2), np.zeros((1, 16)), 0.0, 1)])
 

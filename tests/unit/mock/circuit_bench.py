@@ -34,8 +34,8 @@ class Bench:
 
     def solve(self) -> Solves:
         return solve_batch(
-            self.a, self.b, self.columns, self.u, self.g_in, self.compensation, self.feedback, self.bias, self.offset,
-            self.a0, GBW_HERTZ, self.w_max, self.constraint, self.curvature,
+            self.a, self.b, self.columns, self.u, np.full(len(self.a), self.g_in), self.compensation, self.feedback,
+            self.bias, self.offset, self.a0, GBW_HERTZ, self.w_max, self.constraint, float(self.curvature),
         )  # fmt: skip
 
     def but(self, **changes) -> Bench:

@@ -12,7 +12,7 @@ from hwloop.errors import UsageError
 from hwloop.link import protocol as wire
 from hwloop.link.protocol import Command, Polarity
 from hwloop.mock.bench import Bench
-from hwloop.mock.bench_config import DEVICE_EFFECTS, BenchConfig
+from hwloop.mock.bench_config import BOARD_EFFECTS, DEVICE_EFFECTS, BenchConfig
 from tests.unit.mock.talking import mvm_section, opened, pulse_section, read_request, solve_section, words
 
 SMALL = "hwloop-16x4"
@@ -60,14 +60,14 @@ def test_serials_fix_the_hardware_and_the_seed_does_not():
     benches = [Bench(BenchConfig(SMALL, seed=seed)) for seed in (0, 1)]
     for name in ("threshold_volts", "forming_volts", "rtn_depth", "temperature_per_kelvin"):
         assert np.array_equal(*(getattr(bench.cells.hardware, name) for bench in benches))
-    assert np.array_equal(benches[0].offset_volts, benches[1].offset_volts)
+    assert np.array_equal(benches[0].truth.amplifier_offset_volts, benches[1].truth.amplifier_offset_volts)
     other_board = Bench(BenchConfig(SMALL, board_serial=2))
-    assert not np.array_equal(other_board.offset_volts, benches[0].offset_volts)
+    assert not np.array_equal(other_board.truth.amplifier_offset_volts, benches[0].truth.amplifier_offset_volts)
     assert np.array_equal(other_board.cells.hardware.threshold_volts, benches[0].cells.hardware.threshold_volts)
 
 
 def test_with_every_effect_off_readings_repeat_exactly():
-    host = opened(off=(*DEVICE_EFFECTS, "chain_noise", "amplifier_offset", "amplifier_gain"))
+    host = opened(off=(*DEVICE_EFFECTS, *BOARD_EFFECTS))
     host.done(Command.PULSE, pulse_section(*range(64), polarity=Polarity.SET))
     replies = {host.done(Command.READ, read_request(*range(64), averages=7))[4:] for _ in range(20)}
     host.done(Command.WAIT, wire.WaitRequest(2**32 - 1).pack())
@@ -89,7 +89,7 @@ def test_amplifier_effects_show_in_solves():
     every = ("chain_noise", "amplifier_offset", "amplifier_gain")
 
     def offsets(off):
-        return Bench(BenchConfig(SMALL, off=off)).offset_volts
+        return Bench(BenchConfig(SMALL, off=off)).truth.amplifier_offset_volts
 
     assert not offsets(every).any() and offsets(every[:1]).all()
     assert np.abs(offsets(every[:1])).max() < 30e-6

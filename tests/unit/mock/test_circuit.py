@@ -309,10 +309,10 @@ class TestMatrixVectorProduct:
     def test_column_currents(self):
         rng = np.random.default_rng(17)
         conductance, volts = rng.uniform(3e-6, 225e-6, (30, 16)), rng.uniform(-0.2, 0.2, (4, 30))
-        np.testing.assert_allclose(mvm(conductance, volts, False), volts @ conductance, rtol=1e-12)
+        np.testing.assert_allclose(mvm(conductance, volts, 0.0), volts @ conductance, rtol=1e-12)
 
     def test_curvature_vanishes_at_the_read_voltage(self):
         conductance = np.random.default_rng(18).uniform(3e-6, 225e-6, (30, 16))
         volts = np.full((1, 30), 0.2)
-        np.testing.assert_allclose(mvm(conductance, volts, True), volts @ conductance, rtol=1e-12)
-        assert np.all(mvm(conductance, 0.5 * volts, True) < 0.5 * volts @ conductance)
+        np.testing.assert_allclose(mvm(conductance, volts, 1.0), volts @ conductance, rtol=1e-12)
+        assert np.all(mvm(conductance, 0.5 * volts, 1.0) < 0.5 * volts @ conductance)

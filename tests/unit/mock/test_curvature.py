@@ -7,7 +7,7 @@ from hwloop.mock.curvature import cell_current, curvature_per_square_volt
 
 
 def chord(siemens, volts):
-    return cell_current(siemens, volts) / volts
+    return cell_current(siemens, volts, 1.0) / volts
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ def test_measured_ratio_between_0v34_and_0v1(siemens, low, high):
 
 def test_conductance_means_the_current_at_the_read_voltage():
     siemens = np.linspace(0, 500e-6, 101)
-    np.testing.assert_allclose(cell_current(siemens, 0.2), siemens * 0.2, rtol=1e-14)
+    np.testing.assert_allclose(cell_current(siemens, 0.2, 1.0), siemens * 0.2, rtol=1e-14)
 
 
 def test_odd_and_rising_in_voltage():
     volts = np.linspace(-0.5, 0.5, 101)
-    current = cell_current(20e-6, volts)
-    np.testing.assert_array_equal(current, -cell_current(20e-6, -volts))
+    current = cell_current(20e-6, volts, 1.0)
+    np.testing.assert_array_equal(current, -cell_current(20e-6, -volts, 1.0))
     assert np.all(np.diff(current) > 0)
 
 

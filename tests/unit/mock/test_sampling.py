@@ -56,7 +56,7 @@ def never_settling() -> Bench:
 
 @pytest.mark.parametrize("tia_range", TiaRange)
 def test_every_sample_of_a_reading_has_white_noise_of_its_own(tia_range):
-    bench = put(Bench(BenchConfig(SMALL, off=DEVICE_EFFECTS)), {5: 12})
+    bench = put(Bench(BenchConfig(SMALL, off=(*DEVICE_EFFECTS, "converter_errors"))), {5: 12})
     n = 5000
     start = np.arange(n) * 10_000
     codes = bench.read_codes(np.full(n, 5), start, start + 200, 4, tia_range).astype(float)

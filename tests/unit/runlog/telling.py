@@ -16,7 +16,7 @@ DESCRIBE = wire.DescribeReply(
     ROWS, COLUMNS, 512, 4, 0, 1, 5_000_000, 5_000_000, 2_500_000, 2_560_000, 8, 300_000, 200_000, 5_000, 50_000,
     100_000, 7_200_000, 205_000, 50_000, 10_000_000, 24, 30_400, 32_768, 43_254, 39_322, 10_000, 1_000_000, 10_240_000,
 )
-SCALES = Scales(DESCRIBE)
+SCALES = Scales.nominal(DESCRIBE)
 CREATED = "2026-03-04T05:06:07.000008+00:00"
 PROGRAM = {
     "strategy": "adaptive", "tolerance": 0.02, "conductance_min_siemens": 3e-6, "conductance_max_siemens": 225e-6,
@@ -130,7 +130,7 @@ def tell_everything(path, result=None):
     teller.event("phase", phase="circuit", done=0, total=2)
     cells = np.arange(0, 2 * ROWS * COLUMNS, 3)
     target = rng.uniform(10e-6, 200e-6, len(cells))
-    codes = np.rint(target / SCALES.siemens_from_read_codes(1, TiaRange.COARSE)).astype(int)
+    codes = np.rint(target / SCALES.siemens_from_read_codes(1, TiaRange.COARSE, 0)).astype(int)
     for number in (1, 2):
         teller.pulse_and_read(cells, None, None, codes - 5000 * (codes > 6000))
         teller.pulse_and_read(cells, 1.2, rng.uniform(1.0, 2.0, len(cells)), codes)

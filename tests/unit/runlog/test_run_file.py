@@ -166,7 +166,8 @@ def test_codes_and_physical_values_stand_beside_each_other(tmp_path, told):
         np.testing.assert_allclose(pulses["gate_volts"], pulses["gate_code"][:] * (5 / 65536), rtol=1e-6)
         assert set(pulses["width_ticks"]) == {10} and set(pulses["answered"]) == {1}
         np.testing.assert_allclose(
-            reads["conductance_siemens"], SCALES.siemens_from_read_codes(reads["code"][:], TiaRange.COARSE), rtol=1e-6
+            reads["conductance_siemens"], SCALES.siemens_from_read_codes(reads["code"][:], TiaRange.COARSE, 0),
+            rtol=1e-6,
         )
         assert list(reads["round"][::43]) == [1, 1, 2, 2] and list(reads["step"][::43]) == [0, 1, 0, 1]
         assert reads["conductance_siemens"].attrs["units"] == "S" and reads["code"].attrs["units"] == "counts"
@@ -213,7 +214,7 @@ def test_there_are_at_most_64_maps_whatever_the_number_of_rounds(tmp_path):
         kept = maps["round"][:].tolist()
         assert maps.attrs["every_rounds"] == 8 and len(kept) <= 64
         assert kept == [*range(1, 301, 8), 300]
-        step = SCALES.siemens_from_read_codes(1, TiaRange.COARSE)
+        step = SCALES.siemens_from_read_codes(1, TiaRange.COARSE, 0)
         np.testing.assert_allclose(maps["conductance"][:, 0, 0], np.array(kept) * 100 * step, rtol=1e-6)
 
 
