@@ -1,0 +1,322 @@
+"""The way to an instrument by its VISA resource name: text and blocks, in bounded time, one program at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyvisa
+from pyvisa import constants, rname
+
+from hwloop import holders
+from hwloop.errors import (
+    AbsentInstrumentError,
+    DeviceError,
+    GarbledReplyError,
+    HeldInstrumentError,
+    InstrumentError,
+    InstrumentLostError,
+    InstrumentTimeoutError,
+    UsageError,
+    WrongInstrumentError,
+)
+from hwloop.link.blocks import block_bounds, block_message_length, line_length
+from hwloop.link.bounded import BoundedCalls, StuckError
+
+IDENTITY_QUERY = "*IDN?"
+_CHUNK_BYTES = 4096
+_POLL_SECONDS = 0.002
+_QUIET_MILLISECONDS = 2
+_ALIVE = "check that the instrument is on, its cable, and that nothing else talks to it"
+
+
+@dataclass
+class VisaCounters:
+    """What crossed the port since it was opened. A command without a reply is an exchange as well."""
+
+    exchanges: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class VisaPort:
+    """One instrument, by its VISA name: "GPIB0::24::INSTR", "TCPIP::10.0.0.5::5025::SOCKET", "ASRL/dev/ttyUSB0::INSTR".
+
+    Opening sends nothing. `timeout_seconds` bounds every exchange, on top of the seconds that the instrument is
+    expected to work on it. `backend` is "@py" (pyvisa-py) or "@ivi" (NI-VISA or another installed VISA library).
+    After an exchange that failed or was interrupted the port is out of step; the next one brings it into step first.
+    Raises AbsentInstrumentError where nothing answers, HeldInstrumentError where another program of ours has it,
+    UsageError where the name or the backend cannot be used.
+    """
+
+    def __init__(self, resource: str, timeout_seconds: float = 5.0, backend: str = "@py", baud_rate: int = 9600):
+        parsed = _parse(resource)
+        self.name = resource
+        self.timeout_seconds = timeout_seconds
+        self.counters = VisaCounters()
+        self.in_step = True
+        self._identity = ""
+        self._arrived = bytearray()
+        self._calls = BoundedCalls()
+        # Without a bus that marks the end of a message, only the new line does.
+        self._is_stream = isinstance(parsed, rname.TCPIPSocket | rname.ASRLInstr)
+        try:
+            self._hold = holders.hold(_key(parsed))
+        except DeviceError as error:
+            raise HeldInstrumentError(f"{resource}: {error}") from error
+        try:
+            self._resource = self._open(backend, parsed, baud_rate)
+        except BaseException:
+            self._hold.release()
+            raise
+        self._socket = self._raw_socket()
+        try:
+            self._check_connected()
+        except BaseException:
+            self.close()
+            raise
+
+    def identify(self) -> str:
+        """What the instrument says of itself; changes nothing in it. Raises WrongInstrumentError where that is no
+        identity."""
+        text = self.query(IDENTITY_QUERY)
+        if len(text.split(",")) < 4:
+            raise WrongInstrumentError(
+                f"{self.name}: {IDENTITY_QUERY} is answered by {text[:80]!r}, no instrument's name; check the address"
+            )
+        self._identity = text
+        return text
+
+    def write(self, command: str) -> None:
+        """Send `command`, which has no reply. Raises InstrumentError as `query`."""
+        self._settle()
+        self.counters.exchanges += 1
+        self.in_step = False
+        self._send(command)
+        self.in_step = True
+
+    def query(self, command: str, expected_seconds: float = 0.0) -> str:
+        """The reply to `command`, without its end of line.
+
+        Raises InstrumentTimeoutError, InstrumentLostError or GarbledReplyError, each naming resource and command.
+        """
+        reply = self._exchange(command, expected_seconds, line_length)
+        try:
+            return reply.decode("ascii").strip()
+        except UnicodeDecodeError as error:
+            self.in_step = False
+            raise self._garbled(command, reply) from error
+
+    def query_block(self, command: str, expected_bytes: int, expected_seconds: float = 0.0) -> tuple[bytes, str]:
+        """The reply to `command` that begins with a block of `expected_bytes` (IEEE 488.2, of definite or indefinite
+        length): the block, and the text behind it. A reply without one gives an empty block. Raises as `query`."""
+        length = functools.partial(block_message_length, expected_bytes=expected_bytes)
+        reply = self._exchange(command, expected_seconds, length)
+        begin, end = block_bounds(reply, expected_bytes)
+        if begin and end - begin != expected_bytes:
+            self.in_step = False
+            raise self._garbled(command, reply)
+        return reply[begin:end], reply[end:].decode("ascii", "replace").strip()
+
+    def resynchronize(self, first: str = "", expected_seconds: float = 0.0) -> None:
+        """Send `first` at once, then drop what comes until the instrument answers to its name: nothing is on its way
+        any more. Raises as `query`."""
+        if not self._is_stream:
+            # On a bus it frees a parser that waits for the end of a sweep; on streams the library's own can hang.
+            self._visa(self._resource.clear, self.timeout_seconds, "device clear")
+        if first:
+            self._send(first)
+        self._send(IDENTITY_QUERY)
+        deadline = time.monotonic() + self.timeout_seconds + expected_seconds
+        wanted = self._identity.encode()
+        while not self.in_step:
+            line = self._receive(IDENTITY_QUERY, deadline, line_length).strip()
+            self.in_step = line.endswith(wanted) if wanted else line.count(b",") >= 3
+
+    def acknowledge_safe(self) -> None:
+        """Tell a waiting `board safe` that this instrument's output is off; see holders."""
+        self._hold.acknowledge_safe()
+
+    def close(self) -> None:
+        """Give the resource back; may be called twice."""
+        with contextlib.suppress(InstrumentError):
+            self._visa(self._resource.close, self.timeout_seconds, "close")
+        self._hold.release()
+
+    def __enter__(self) -> VisaPort:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self, backend: str, parsed: rname.ResourceName, baud_rate: int) -> Any:
+        try:
+            manager = pyvisa.ResourceManager(backend)
+        except (ValueError, OSError, pyvisa.errors.Error) as error:
+            raise UsageError(
+                f"VISA backend {backend!r} cannot be used ({error}); use \"@py\", or install the VISA library"
+            ) from error
+        options: dict[str, Any] = {"open_timeout": round(self.timeout_seconds * 1000)}
+        if self._is_stream and backend != "@py":
+            options["read_termination"] = "\n"
+        if isinstance(parsed, rname.ASRLInstr):
+            options["baud_rate"] = baud_rate
+        try:
+            opening = functools.partial(manager.open_resource, self.name, **options)
+            return self._calls.call(opening, 2 * self.timeout_seconds)
+        except StuckError as error:
+            raise self._absent("no connection in time") from error
+        except Exception as error:
+            # pyvisa-py raises bare exceptions of every kind here.
+            raise self._absent(str(error)) from error
+
+    def _raw_socket(self) -> socket.socket | None:
+        """The socket that pyvisa-py reads from, where it is one."""
+        sessions = getattr(self._resource.visalib, "sessions", {})
+        interface = getattr(sessions.get(self._resource.session), "interface", None)
+        return interface if self._is_stream and isinstance(interface, socket.socket) else None
+
+    def _check_connected(self) -> None:
+        """pyvisa-py takes a refused connection for an open one."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.getpeername()
+        except OSError as error:
+            failed = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNREFUSED
+            raise self._absent(os.strerror(failed)) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Reads then end with what is there, instead of going on until the time-out.
+        self._resource.set_visa_attribute(constants.ResourceAttribute.suppress_end_enabled, False)
+
+    def _exchange(self, command: str, expected_seconds: float, length: Callable[[bytearray], int]) -> bytes:
+        self._settle()
+        self.counters.exchanges += 1
+        self.in_step = False
+        self._send(command)
+        reply = self._receive(command, time.monotonic() + self.timeout_seconds + expected_seconds, length)
+        self.in_step = True
+        return reply
+
+    def _settle(self) -> None:
+        """Before a command: nothing may be on its way, or waiting unasked."""
+        if not self.in_step:
+            self.resynchronize()
+
+    def _send(self, command: str) -> None:
+        data = command.encode("ascii") + b"\n"
+        # Only a stream may be cut: elsewhere every write ends a message.
+        chunk_bytes = _CHUNK_BYTES if self._is_stream else len(data)
+        for begin in range(0, len(data), chunk_bytes):
+            chunk = data[begin : begin + chunk_bytes]
+            if self._socket is not None and not select.select([], [self._socket], [], self.timeout_seconds)[1]:
+                why = f"it takes nothing for {self.timeout_seconds:g} s"
+                raise InstrumentTimeoutError(self.name, command, why, _ALIVE)
+            self._visa(functools.partial(self._resource.write_raw, chunk), self.timeout_seconds, command)
+        self.counters.bytes_sent += len(data)
+
+    def _receive(self, command: str, deadline: float, length: Callable[[bytearray], int]) -> bytes:
+        """The first message of what arrives; `length` gives its bytes, 0 while it is not all there."""
+        begun = time.monotonic()
+        while not (end := length(self._arrived)):
+            try:
+                self._arrived += self._take_in(command, deadline)
+            except InstrumentTimeoutError as error:
+                got = f"only {len(self._arrived)} bytes of a reply" if self._arrived else "no reply"
+                why = f"{got} in {time.monotonic() - begun:.2g} s"
+                raise InstrumentTimeoutError(self.name, command, why, f"{_ALIVE}, or allow more time") from error
+        reply, self._arrived = bytes(self._arrived[:end]), self._arrived[end:]
+        self.counters.bytes_received += len(reply)
+        return reply
+
+    def _take_in(self, command: str, deadline: float) -> bytes:
+        """What arrives next. Streams are waited for here, where a signal can end it, and read without waiting."""
+        seconds = max(deadline - time.monotonic(), 0.0)
+        if self._socket is not None:
+            ready = select.select([self._socket], [], [], seconds)[0]
+            self._check_open(command)
+            if not ready:
+                raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE)
+            self._resource.timeout = _QUIET_MILLISECONDS
+            return self._visa(self._read_stream, 0.0, command)
+        if self._is_stream and hasattr(self._resource, "bytes_in_buffer"):
+            while not (count := self._visa(lambda: self._resource.bytes_in_buffer, 0.0, command)):
+                if time.monotonic() >= deadline:
+                    raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE)
+                time.sleep(_POLL_SECONDS)
+            return self._visa(lambda: self._read_stream(count), 0.0, command)
+        self._resource.timeout = max(seconds * 1000, 1)
+        data = self._visa(self._resource.read_raw, seconds, command)
+        # On a bus the message ends where the bus says so, new line or not.
+        return data if self._is_stream or data.endswith(b"\n") else data + b"\n"
+
+    def _read_stream(self, count: int = 1 << 16) -> bytes:
+        # The library's higher levels lose what they have read before a time-out.
+        with self._resource.ignore_warning(constants.StatusCode.success_max_count_read):
+            return self._resource.visalib.read(self._resource.session, count)[0]
+
+    def _check_open(self, command: str) -> None:
+        """Raises InstrumentLostError where the peer closed the connection; pyvisa-py would read on for ever."""
+        try:
+            if self._socket is None or self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                return
+            where = " in the middle of a reply" if self._arrived else ""
+            raise self._lost(command, f"the instrument closed it{where}")
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise self._lost(command, error.strerror or str(error)) from error
+
+    def _visa(self, function: Callable[[], Any], seconds: float, command: str) -> Any:
+        """A call to the VISA library, in bounded time, its errors as ours."""
+        try:
+            return self._calls.call(function, seconds)
+        except StuckError:
+            why = f"the VISA library does not come back from a call of {seconds:.3g} s"
+            raise InstrumentTimeoutError(self.name, command, why, _ALIVE) from None
+        except pyvisa.errors.VisaIOError as error:
+            if error.error_code == constants.StatusCode.error_timeout:
+                raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE) from error
+            self._check_open(command)
+            raise self._lost(command, error.abbreviation) from error
+        except (OSError, pyvisa.errors.Error) as error:
+            raise self._lost(command, getattr(error, "strerror", None) or str(error)) from error
+
+    def _lost(self, command: str, why: str) -> InstrumentLostError:
+        return InstrumentLostError(self.name, command, f"connection lost: {why}", _ALIVE)
+
+    def _garbled(self, command: str, reply: bytes) -> GarbledReplyError:
+        remedy = "check the cable, the baud rate of a serial port, and that nothing else talks to the instrument"
+        return GarbledReplyError(self.name, command, f"garbled reply {reply[:40]!r}", remedy)
+
+    def _absent(self, why: str) -> AbsentInstrumentError:
+        return AbsentInstrumentError(
+            f"{self.name}: nothing answers there ({why}); check the address, the cable, and that the instrument is on"
+        )
+
+
+def _parse(resource: str) -> rname.ResourceName:
+    try:
+        return rname.ResourceName.from_string(resource)
+    except ValueError as error:
+        raise UsageError(
+            f"{resource!r} is no VISA resource name ({error}); "
+            'expected, for example, "GPIB0::24::INSTR" or "TCPIP::10.0.0.5::5025::SOCKET"'
+        ) from error
+
+
+def _key(parsed: rname.ResourceName) -> str:
+    """One name for a resource, however it is written; that of a board's port where a board could have it."""
+    if isinstance(parsed, rname.TCPIPSocket):
+        return holders.port_key(f"tcp:{parsed.host_address}:{parsed.port}")
+    if isinstance(parsed, rname.ASRLInstr):
+        return holders.port_key(parsed.board)
+    return str(parsed).upper()

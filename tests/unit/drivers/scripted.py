@@ -1,0 +1,43 @@
+"""An instrument that answers each query from a table, and remembers what it was told: for the drivers' own messages."""
+
+import re
+import struct
+from collections.abc import Callable
+
+NO_ERROR = '0,"No error;0;0 0"'
+
+
+class Scripted:
+    """Answers a SCPI message part by part. `replies` has the reply to each query by its text up to the first blank, as
+    text, bytes, or something to call; a list gives one after the other and then its last one for ever."""
+
+    def __init__(self, replies: dict[str, object]):
+        self.replies = {":SYST:ERR?": NO_ERROR} | replies
+        self.told: list[str] = []
+        # A command that it does not know, and behind which it drops the rest of the message.
+        self.drops_after_error = ""
+
+    def __call__(self, line: str) -> bytes | None:
+        parts = re.findall(r'(?:[^";]|"[^"]*")+', line)
+        self.told += parts
+        if self.drops_after_error in parts:
+            self.replies[":SYST:ERR?"] = ['-113,"Undefined header"', NO_ERROR]
+            return None
+        replies = [self._reply(part) for part in parts if "?" in part]
+        return b";".join(replies) + b"\n" if replies else None
+
+    def _reply(self, query: str) -> bytes:
+        reply = self.replies[query.split(" ")[0]]
+        if isinstance(reply, list):
+            reply = reply.pop(0) if len(reply) > 1 else reply[0]
+        if isinstance(reply, Callable):
+            reply = reply(query)
+        return reply.encode() if isinstance(reply, str) else reply
+
+
+def doubles(*rows: tuple[float, ...]) -> bytes:
+    """Rows of numbers as a block of little-endian doubles."""
+    values = [value for row in rows for value in row]
+    data = struct.pack(f"<{len(values)}d", *values)
+    length = str(len(data))
+    return f"#{len(length)}{length}".encode() + data
