@@ -71,6 +71,16 @@ class Scpi:
         remedy = "check that nothing else talks to the instrument, and that it speaks SCPI, then configure it again"
         return GarbledReplyError(self.port.name, message, f"garbled reply {reply[:60]!r}", remedy)
 
+    def numbers(self, message: str, text: str, count: int) -> np.ndarray:
+        """`count` numbers of a reply, separated by commas, as (count,); overflows as NaN. Raises GarbledReplyError."""
+        try:
+            values = np.array(text.split(","), float)
+        except ValueError as error:
+            raise self.garbled(message, text) from error
+        if values.size != count:
+            raise self.garbled(message, f"{values.size} numbers instead of {count}: {text}")
+        return without_overflows(values)
+
     def number(self, message: str, field: str) -> float:
         """One number of a reply. Raises GarbledReplyError."""
         try:

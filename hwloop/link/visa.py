@@ -126,6 +126,13 @@ class VisaPort:
             raise self._garbled(command, reply)
         return reply[begin:end], reply[end:].decode("ascii", "replace").strip()
 
+    def next_line(self, command: str, expected_seconds: float = 0.0) -> str:
+        """The next line of a reply to `command` that has several; nothing is sent. Raises as `query`."""
+        self.in_step = False
+        line = self._receive(command, time.monotonic() + self.timeout_seconds + expected_seconds, line_length)
+        self.in_step = True
+        return line.decode("ascii", "replace").strip()
+
     def resynchronize(self, first: str = "", expected_seconds: float = 0.0) -> None:
         """Send `first` at once, then drop what comes until the instrument answers to its name: nothing is on its way
         any more. Raises as `query`."""

@@ -21,7 +21,7 @@ from hwloop.drivers.smu.settings import UNITS, SmuReadings, SmuSetting, readings
 from hwloop.drivers.smu.smu import Told
 from hwloop.errors import InstrumentError
 
-# Data sheets 1KW-60904 (2450) and 1KW-61544 (2470): percent of the value and offset, one year, (23 ± 5) °C.
+# Specifications SPEC-2450 and SPEC-2470: percent of the value and offset, one year, (23 ± 5) °C.
 _VOLTS = ranges(
     (0.2, (0.015, 200e-6), (0.012, 200e-6)),
     (2.0, (0.020, 300e-6), (0.012, 300e-6)),
@@ -29,8 +29,6 @@ _VOLTS = ranges(
     (200.0, (0.015, 24e-3), (0.015, 10e-3)),
 )
 _AMPS = ranges(
-    (10e-9, (0.100, 100e-12), (0.100, 50e-12)),
-    (100e-9, (0.060, 150e-12), (0.060, 100e-12)),
     (1e-6, (0.025, 400e-12), (0.025, 300e-12)),
     (10e-6, (0.025, 1.5e-9), (0.025, 700e-12)),
     (100e-6, (0.020, 15e-9), (0.020, 6e-9)),
@@ -48,17 +46,23 @@ _SOURCE_LIMITED = 32
 _BUFFER = '"defbuffer1"'
 
 
-def _model(name: str, volts: tuple[SmuRange, ...]) -> SmuModel:
-    return SmuModel(name, 1, volts, _AMPS, nplc=(0.01, 10.0), over_range=1.05, sweep_points=2500)
+def _model(name: str, volts: tuple[SmuRange, ...], amps: tuple[SmuRange, ...]) -> SmuModel:
+    return SmuModel(name, 1, volts, amps, nplc=(0.01, 10.0), over_range=1.05, sweep_points=2500)
 
 
 class Keithley2450(ScpiSmu):
     """A 2450 or 2470 that was left in its default command set, SCPI."""
 
     models: ClassVar = {
-        "2450": _model("2450", ranges((0.02, (0.100, 200e-6), (0.100, 150e-6))) + _VOLTS),
-        "2470": _model("2470", _VOLTS + ranges((1000.0, (0.020, 100e-3), (0.015, 50e-3)))),
-    }
+        "2450": _model(
+            "2450", ranges((0.02, (0.100, 200e-6), (0.100, 150e-6))) + _VOLTS,
+            ranges((10e-9, (0.100, 100e-12), (0.100, 50e-12)), (100e-9, (0.060, 150e-12), (0.060, 100e-12))) + _AMPS,
+        ),
+        "2470": _model(
+            "2470", _VOLTS + ranges((1000.0, (0.020, 100e-3), (0.015, 50e-3))),
+            ranges((10e-9, (0.100, 200e-12), (0.100, 250e-12)), (100e-9, (0.060, 250e-12), (0.060, 300e-12))) + _AMPS,
+        ),
+    }  # fmt: skip
 
     def _configure(self, setting: SmuSetting, source_range: float | None, measure_range: float | None) -> list[Told]:
         source, measured = WORDS[setting.source], WORDS[setting.measured]
@@ -73,6 +77,7 @@ class Keithley2450(ScpiSmu):
             f":SOUR:{source}:READ:BACK {switched(setting.readback)}",
             f":SOUR:{source}:DEL {decimal(setting.settle_delay_seconds)}",
             f":SENS:{measured}:NPLC {decimal(setting.nplc)}",
+            *([] if setting.autozero else [":SENS:AZER:ONCE"]),
             f":SENS:{measured}:AZER {switched(setting.autozero)}",
             f":SENS:{measured}:RSEN {switched(setting.four_wire)}",
         ]  # fmt: skip
@@ -120,7 +125,7 @@ class Keithley2450(ScpiSmu):
         return self._readings(setting, values)
 
     def _readings(self, setting: SmuSetting, values: np.ndarray) -> SmuReadings:
-        sourced, measured, seconds, status = self._columns(values, 4)
+        sourced, measured, seconds, status = values.reshape(-1, 4).T
         return readings(setting.source, sourced, measured, seconds, status.astype(int) & _SOURCE_LIMITED != 0)
 
     def _stop_command(self) -> str:

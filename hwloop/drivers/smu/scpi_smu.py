@@ -55,10 +55,6 @@ class ScpiSmu(Smu):
             for (what, query, sent, unit), reply in zip(checks, replies, strict=True)
         ]
 
-    def _columns(self, values: np.ndarray, columns: int) -> np.ndarray:
-        """Interleaved values as (columns, n)."""
-        return values.reshape(-1, columns).T
-
 
 def switched(on: bool) -> str:
     return "ON" if on else "OFF"

@@ -1,8 +1,15 @@
 """An instrument that answers each query from a table, and remembers what it was told: for the drivers' own messages."""
 
+import contextlib
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from hwloop.drivers.instrument import parse_identity
+from hwloop.drivers.smu.settings import SmuSetting
+from hwloop.drivers.smu.smu import Smu
+from hwloop.link.visa import VisaPort
+from tests.unit.link.stand_in_instrument import StandInInstrument
 
 NO_ERROR = '0,"No error;0;0 0"'
 
@@ -41,3 +48,17 @@ def doubles(*rows: tuple[float, ...]) -> bytes:
     data = struct.pack(f"<{len(values)}d", *values)
     length = str(len(data))
     return f"#{len(length)}{length}".encode() + data
+
+
+@contextlib.contextmanager
+def connected(
+    driver: type[Smu], identity: str, setting: SmuSetting, replies: dict[str, object], channel: int = 1
+) -> Iterator[tuple[Smu, Scripted]]:
+    """A configured channel, and its instrument, which remembers what it was told since."""
+    scripted = Scripted(replies)
+    with StandInInstrument(scripted, identity) as instrument, VisaPort(instrument.resource, 0.5) as port:
+        smu = driver(port, parse_identity(instrument.resource, port.identify()), channel)
+        smu.configure(setting)
+        scripted.configured = list(scripted.told)
+        scripted.told.clear()
+        yield smu, scripted

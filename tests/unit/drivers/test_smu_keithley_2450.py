@@ -1,6 +1,5 @@
 """The 2450's messages on a real socket, and the faults of a bench, each an error of its own."""
 
-import contextlib
 import time
 
 import numpy as np
@@ -11,7 +10,8 @@ from hwloop.drivers.instrument import parse_identity
 from hwloop.drivers.smu.keithley_2450 import Keithley2450
 from hwloop.drivers.smu.settings import SmuSetting
 from hwloop.link.visa import VisaPort
-from tests.unit.drivers.scripted import Scripted, doubles
+from tests.unit.drivers import scripted as scripted_instrument
+from tests.unit.drivers.scripted import doubles
 from tests.unit.link.stand_in_instrument import IDENTITY, PowerOffError, StandInInstrument
 
 SETTING = SmuSetting("volts", limit=1e-3, source_range=2.0, measure_range=1e-3, nplc=0.01, four_wire=True)
@@ -23,21 +23,10 @@ AS_SET = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _registry(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-
-
-@contextlib.contextmanager
 def connected(**replies):
-    """(configured 2450, what it was told since); `replies` change the table by header, "__" for ":"."""
-    scripted = Scripted(AS_SET | {name.replace("__", ":") + "?": reply for name, reply in replies.items()})
-    with StandInInstrument(scripted) as instrument, VisaPort(instrument.resource, 0.5) as port:
-        smu = Keithley2450(port, parse_identity(instrument.resource, port.identify()))
-        smu.configure(SETTING)
-        scripted.told.clear()
-        yield smu, scripted
-        assert instrument.heard[0] == "*IDN?"
+    """A configured 2450 and what it was told since; `replies` change the table by header, "__" for ":"."""
+    table = AS_SET | {name.replace("__", ":") + "?": reply for name, reply in replies.items()}
+    return scripted_instrument.connected(Keithley2450, IDENTITY, SETTING, table)
 
 
 def test_identity():
