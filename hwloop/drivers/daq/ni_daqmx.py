@@ -53,7 +53,7 @@ class NiDaqmx(Daq):
             device = self._nidaqmx.system.Device(self._device_name)
             self.identity = self._identify(device)
             self._rate_hertz = float(device.ai_max_multi_chan_rate)
-        except self._nidaqmx.DaqError as error:
+        except self._nidaqmx.errors.Error as error:
             self._hold.release()
             raise self._failed("identify", error) from error
 
@@ -83,7 +83,7 @@ class NiDaqmx(Daq):
                     rate_hertz, sample_mode=constants.AcquisitionType.FINITE, samps_per_chan=max(samples, 2)
                 )
                 values = task.read(number_of_samples_per_channel=samples, timeout=samples / rate_hertz + 5.0)
-        except self._nidaqmx.DaqError as error:
+        except self._nidaqmx.errors.Error as error:
             raise self._failed("scan", error) from error
         volts = np.asarray(values, float).reshape(channels.size, count, averaged).mean(axis=2).T
         return np.where(np.abs(volts) < full_scale_volts * 1.05, volts, np.nan)
@@ -99,12 +99,15 @@ class NiDaqmx(Daq):
         return InstrumentIdentity("National Instruments", device.product_type.upper(), f"{device.serial_num:X}", "")
 
     def _failed(self, step: str, error: Any) -> InstrumentError | DeviceError:
-        why = str(error).splitlines()[0]
-        if error.error_code == _ABSENT:
+        why, code = str(error).splitlines()[0], getattr(error, "error_code", None)
+        if code is None:
+            # What it raises where NI's own driver is not installed has no code.
+            return AbsentInstrumentError(f"{self.name}: {why}")
+        if code == _ABSENT:
             return AbsentInstrumentError(f"{self.name}: {why}; check its name in NI's configuration, and its cable")
-        if error.error_code == _RESERVED:
+        if code == _RESERVED:
             return HeldInstrumentError(f"{self.name}: {why}; end the program that uses it")
-        kind = InstrumentTimeoutError if error.error_code == _LATE else InstrumentError
+        kind = InstrumentTimeoutError if code == _LATE else InstrumentError
         return kind(self.name, step, why, "see the status code in NI's documentation")
 
 
@@ -112,6 +115,7 @@ def _library() -> ModuleType:
     try:
         import nidaqmx
         import nidaqmx.constants
+        import nidaqmx.errors
         import nidaqmx.system
     except ImportError as error:
         raise UsageError(f"NI devices need the package nidaqmx ({error}); install hwloop[ni]") from error
