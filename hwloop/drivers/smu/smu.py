@@ -22,6 +22,7 @@ _POINT_SECONDS = 5e-3
 _SLOWEST_FACTOR = 4.0
 _SLOWEST_LINE_HERTZ, _FASTEST_LINE_HERTZ = 50.0, 60.0
 _SLICE_SECONDS = 0.05
+_FIRST_LOOK_SECONDS = 0.02
 # Instruments round limits and levels to their resolution.
 _READ_BACK_FRACTION = 2e-3
 
@@ -110,12 +111,12 @@ class Smu(ABC):
         self._check_levels("sweep", levels)
         self._check_points(levels.size)
         self._begin_sweep(setting, levels)
-        begun = time.monotonic()
-        if not self._sweep_is_done():
-            # The instrument stays free to be stopped until shortly before its end; then it is asked for the data.
-            while time.monotonic() - begun < self._least_seconds(setting, levels.size):
-                self.between_exchanges()
-                time.sleep(_SLICE_SECONDS)
+        begun_seconds = time.monotonic()
+        # The instrument stays free to be stopped until shortly before its end; then it is asked for the data.
+        for wait_seconds in (_FIRST_LOOK_SECONDS, self._least_seconds(setting, levels.size)):
+            if self._sweep_is_done():
+                break
+            self._wait_until(begun_seconds + wait_seconds)
         return self._fetch_sweep(setting, levels, self._most_seconds(setting, levels.size))
 
     def make_safe(self) -> None:
@@ -229,6 +230,11 @@ class Smu(ABC):
                 f"readings at once from the {self.model.name}", count, f"1 to {self.model.sweep_points}", "points",
                 "split them",
             )  # fmt: skip
+
+    def _wait_until(self, end_seconds: float) -> None:
+        while (left_seconds := end_seconds - time.monotonic()) > 0:
+            self.between_exchanges()
+            time.sleep(min(left_seconds, _SLICE_SECONDS))
 
     def _compare(self, told: Told) -> None:
         same = told.sent == told.got
