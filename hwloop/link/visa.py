@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
-import os
 import select
 import socket
 import time
@@ -14,26 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyvisa
-from pyvisa import constants, rname
+from pyvisa import constants
 
 from hwloop import holders
 from hwloop.errors import (
-    AbsentInstrumentError,
     DeviceError,
     GarbledReplyError,
     HeldInstrumentError,
     InstrumentError,
     InstrumentLostError,
     InstrumentTimeoutError,
-    UsageError,
     WrongInstrumentError,
 )
 from hwloop.link.blocks import block_bounds, block_message_length, line_length
 from hwloop.link.bounded import BoundedCalls, StuckError
+from hwloop.link.visa_resource import is_stream, open_resource, parse, reply_socket, resource_key
 
 IDENTITY_QUERY = "*IDN?"
 _CHUNK_BYTES = 4096
-_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.005
 _QUIET_MILLISECONDS = 2
 _ALIVE = "check that the instrument is on, its cable, and that nothing else talks to it"
 
@@ -58,7 +55,7 @@ class VisaPort:
     """
 
     def __init__(self, resource: str, timeout_seconds: float = 5.0, backend: str = "@py", baud_rate: int = 9600):
-        parsed = _parse(resource)
+        parsed = parse(resource)
         self.name = resource
         self.timeout_seconds = timeout_seconds
         self.counters = VisaCounters()
@@ -67,22 +64,17 @@ class VisaPort:
         self._arrived = bytearray()
         self._calls = BoundedCalls()
         # Without a bus that marks the end of a message, only the new line does.
-        self._is_stream = isinstance(parsed, rname.TCPIPSocket | rname.ASRLInstr)
+        self._is_stream = is_stream(parsed)
         try:
-            self._hold = holders.hold(_key(parsed))
+            self._hold = holders.hold(resource_key(parsed))
         except DeviceError as error:
             raise HeldInstrumentError(f"{resource}: {error}") from error
         try:
-            self._resource = self._open(backend, parsed, baud_rate)
+            self._resource = open_resource(resource, parsed, backend, baud_rate, timeout_seconds, self._calls)
         except BaseException:
             self._hold.release()
             raise
-        self._socket = self._raw_socket()
-        try:
-            self._check_connected()
-        except BaseException:
-            self.close()
-            raise
+        self._socket = reply_socket(self._resource)
 
     def identify(self) -> str:
         """What the instrument says of itself; changes nothing in it. Raises WrongInstrumentError where that is no
@@ -136,6 +128,8 @@ class VisaPort:
     def resynchronize(self, first: str = "", expected_seconds: float = 0.0) -> None:
         """Send `first` at once, then drop what comes until the instrument answers to its name: nothing is on its way
         any more. Raises as `query`."""
+        self.in_step = False
+        self._arrived.clear()
         if not self._is_stream:
             # On a bus it frees a parser that waits for the end of a sweep; on streams the library's own can hang.
             self._visa(self._resource.clear, self.timeout_seconds, "device clear")
@@ -154,6 +148,8 @@ class VisaPort:
 
     def close(self) -> None:
         """Give the resource back; may be called twice."""
+        # Not behind a call that is stuck: closing is what ends it.
+        self._calls = BoundedCalls()
         with contextlib.suppress(InstrumentError):
             self._visa(self._resource.close, self.timeout_seconds, "close")
         self._hold.release()
@@ -163,46 +159,6 @@ class VisaPort:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _open(self, backend: str, parsed: rname.ResourceName, baud_rate: int) -> Any:
-        try:
-            manager = pyvisa.ResourceManager(backend)
-        except (ValueError, OSError, pyvisa.errors.Error) as error:
-            raise UsageError(
-                f"VISA backend {backend!r} cannot be used ({error}); use \"@py\", or install the VISA library"
-            ) from error
-        options: dict[str, Any] = {"open_timeout": round(self.timeout_seconds * 1000)}
-        if self._is_stream and backend != "@py":
-            options["read_termination"] = "\n"
-        if isinstance(parsed, rname.ASRLInstr):
-            options["baud_rate"] = baud_rate
-        try:
-            opening = functools.partial(manager.open_resource, self.name, **options)
-            return self._calls.call(opening, 2 * self.timeout_seconds)
-        except StuckError as error:
-            raise self._absent("no connection in time") from error
-        except Exception as error:
-            # pyvisa-py raises bare exceptions of every kind here.
-            raise self._absent(str(error)) from error
-
-    def _raw_socket(self) -> socket.socket | None:
-        """The socket that pyvisa-py reads from, where it is one."""
-        sessions = getattr(self._resource.visalib, "sessions", {})
-        interface = getattr(sessions.get(self._resource.session), "interface", None)
-        return interface if self._is_stream and isinstance(interface, socket.socket) else None
-
-    def _check_connected(self) -> None:
-        """pyvisa-py takes a refused connection for an open one."""
-        if self._socket is None:
-            return
-        try:
-            self._socket.getpeername()
-        except OSError as error:
-            failed = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNREFUSED
-            raise self._absent(os.strerror(failed)) from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Reads then end with what is there, instead of going on until the time-out.
-        self._resource.set_visa_attribute(constants.ResourceAttribute.suppress_end_enabled, False)
 
     def _exchange(self, command: str, expected_seconds: float, length: Callable[[bytearray], int]) -> bytes:
         self._settle()
@@ -214,9 +170,12 @@ class VisaPort:
         return reply
 
     def _settle(self) -> None:
-        """Before a command: nothing may be on its way, or waiting unasked."""
+        """Before a command: nothing may be on its way, or have come unasked."""
         if not self.in_step:
             self.resynchronize()
+        elif self._arrived:
+            self.in_step = False
+            raise self._garbled("nothing", bytes(self._arrived))
 
     def _send(self, command: str) -> None:
         data = command.encode("ascii") + b"\n"
@@ -245,21 +204,24 @@ class VisaPort:
         return reply
 
     def _take_in(self, command: str, deadline: float) -> bytes:
-        """What arrives next. Streams are waited for here, where a signal can end it, and read without waiting."""
+        """What arrives next. Sockets and serial ports are waited for here, where a signal can end it."""
         seconds = max(deadline - time.monotonic(), 0.0)
         if self._socket is not None:
             ready = select.select([self._socket], [], [], seconds)[0]
             self._check_open(command)
             if not ready:
                 raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE)
-            self._resource.timeout = _QUIET_MILLISECONDS
-            return self._visa(self._read_stream, 0.0, command)
-        if self._is_stream and hasattr(self._resource, "bytes_in_buffer"):
+            if self._is_stream:
+                self._resource.timeout = _QUIET_MILLISECONDS
+                return self._visa(self._read_stream, 0.0, command)
+        elif self._is_stream and hasattr(self._resource, "bytes_in_buffer"):
             while not (count := self._visa(lambda: self._resource.bytes_in_buffer, 0.0, command)):
                 if time.monotonic() >= deadline:
                     raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE)
                 time.sleep(_POLL_SECONDS)
             return self._visa(lambda: self._read_stream(count), 0.0, command)
+        if seconds == 0.0:
+            raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE)
         self._resource.timeout = max(seconds * 1000, 1)
         data = self._visa(self._resource.read_raw, seconds, command)
         # On a bus the message ends where the bus says so, new line or not.
@@ -273,14 +235,13 @@ class VisaPort:
     def _check_open(self, command: str) -> None:
         """Raises InstrumentLostError where the peer closed the connection; pyvisa-py would read on for ever."""
         try:
-            if self._socket is None or self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            if self._socket is None or not select.select([self._socket], [], [], 0)[0]:
                 return
-            where = " in the middle of a reply" if self._arrived else ""
-            raise self._lost(command, f"the instrument closed it{where}")
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise self._lost(command, error.strerror or str(error)) from error
+            if self._socket.recv(1, socket.MSG_PEEK):
+                return
+        except (OSError, ValueError) as error:
+            raise self._lost(command, getattr(error, "strerror", None) or str(error)) from error
+        raise self._lost(command, f"the instrument closed it{' in the middle of a reply' if self._arrived else ''}")
 
     def _visa(self, function: Callable[[], Any], seconds: float, command: str) -> Any:
         """A call to the VISA library, in bounded time, its errors as ours."""
@@ -294,7 +255,11 @@ class VisaPort:
                 raise InstrumentTimeoutError(self.name, command, "no reply", _ALIVE) from error
             self._check_open(command)
             raise self._lost(command, error.abbreviation) from error
-        except (OSError, pyvisa.errors.Error) as error:
+        except InstrumentError:
+            raise
+        except Exception as error:
+            # Libraries raise errors of every kind where the other end is gone: EOFError, RuntimeError, their own.
+            self._check_open(command)
             raise self._lost(command, getattr(error, "strerror", None) or str(error)) from error
 
     def _lost(self, command: str, why: str) -> InstrumentLostError:
@@ -303,27 +268,3 @@ class VisaPort:
     def _garbled(self, command: str, reply: bytes) -> GarbledReplyError:
         remedy = "check the cable, the baud rate of a serial port, and that nothing else talks to the instrument"
         return GarbledReplyError(self.name, command, f"garbled reply {reply[:40]!r}", remedy)
-
-    def _absent(self, why: str) -> AbsentInstrumentError:
-        return AbsentInstrumentError(
-            f"{self.name}: nothing answers there ({why}); check the address, the cable, and that the instrument is on"
-        )
-
-
-def _parse(resource: str) -> rname.ResourceName:
-    try:
-        return rname.ResourceName.from_string(resource)
-    except ValueError as error:
-        raise UsageError(
-            f"{resource!r} is no VISA resource name ({error}); "
-            'expected, for example, "GPIB0::24::INSTR" or "TCPIP::10.0.0.5::5025::SOCKET"'
-        ) from error
-
-
-def _key(parsed: rname.ResourceName) -> str:
-    """One name for a resource, however it is written; that of a board's port where a board could have it."""
-    if isinstance(parsed, rname.TCPIPSocket):
-        return holders.port_key(f"tcp:{parsed.host_address}:{parsed.port}")
-    if isinstance(parsed, rname.ASRLInstr):
-        return holders.port_key(parsed.board)
-    return str(parsed).upper()

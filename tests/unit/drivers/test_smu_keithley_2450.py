@@ -41,7 +41,7 @@ def test_a_sweep_is_a_list_a_trigger_and_one_transfer():
     with connected(__TRAC__DATA=doubles(*rows)) as (smu, scripted):
         before = smu.port.counters.exchanges
         readings = smu.sweep(levels)
-        assert smu.port.counters.exchanges - before == 3
+        assert smu.port.counters.exchanges - before == 4
     np.testing.assert_allclose(readings.volts, levels)
     np.testing.assert_allclose(readings.amps, levels * 1e-4)
     np.testing.assert_allclose(readings.seconds, 0.02 * np.arange(1001), atol=1e-12)
@@ -50,7 +50,7 @@ def test_a_sweep_is_a_list_a_trigger_and_one_transfer():
     assert len(lists) == 11 and all(part.count(",") <= 99 for part in lists)
     assert [part for part in scripted.told if part not in lists] == [
         ":SENS:COUN 1", ':TRAC:CLE "defbuffer1"', ':SOUR:SWE:VOLT:LIST 1,0,1,OFF,"defbuffer1"', ":INIT", ":SYST:ERR?",
-        ":TRIG:STAT?", ":SYST:ERR?",
+        ":TRIG:STAT?", ":SYST:ERR?", ":TRIG:STAT?", ":SYST:ERR?",
         "*WAI", ':TRAC:DATA? 1,1001,"defbuffer1",SOUR,READ,REL,SOURSTAT', ":SOUR:VOLT 0", ":SYST:ERR?",
     ]  # fmt: skip
 

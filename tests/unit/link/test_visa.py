@@ -157,6 +157,15 @@ def test_a_block_of_another_length_is_garbled():
         port.query_block(":READ?", 8)
 
 
+def test_a_line_that_nobody_asked_for_is_garbled_and_then_the_port_is_in_step_again():
+    with talking_to(lambda line: b"1\n2\n" if line == ":TWICE?" else b"3\n") as (port, _):
+        port.identify()
+        assert port.query(":TWICE?") == "1"
+        with pytest.raises(errors.GarbledReplyError, match="b'2.n'"):
+            port.query(":ONCE?")
+        assert port.query(":ONCE?") == "3"
+
+
 def test_after_a_late_reply_the_next_question_gets_its_own_answer():
     def answer(line):
         if line == ":SLOW?":
