@@ -143,6 +143,10 @@ class SettingError(InstrumentError):
     """An instrument took a setting, and reads back another."""
 
 
+class InLimitError(InstrumentError):
+    """An instrument's limit (compliance) acted where it must not."""
+
+
 class OpenLeadError(InstrumentError):
     """What an instrument measures can only be an open lead."""
 

@@ -14,7 +14,15 @@ from hwloop import signals
 from hwloop.drivers.instrument import Accuracy, InstrumentIdentity
 from hwloop.drivers.smu.models import Role, SmuModel
 from hwloop.drivers.smu.settings import UNITS, Quantity, SmuReadings, SmuSetting
-from hwloop.errors import InstrumentError, LimitError, OpenLeadError, OutputUnknownError, SettingError, UsageError
+from hwloop.errors import (
+    InLimitError,
+    InstrumentError,
+    LimitError,
+    OpenLeadError,
+    OutputUnknownError,
+    SettingError,
+    UsageError,
+)
 from hwloop.link.visa import VisaPort
 
 # What an instrument takes beyond integration: relays, ranging and autozero (both at most threefold), its own pace.
@@ -138,6 +146,17 @@ class Smu(ABC):
         """
         return self.model.accuracy(quantity, role, range_value)
 
+    def require_within_limit(self, readings: SmuReadings) -> None:
+        """Raises InLimitError where the limit acted in any of `readings`."""
+        if np.any(readings.in_limit):
+            first = int(np.argmax(readings.in_limit))
+            raise InLimitError(
+                self.port.name, "measure",
+                f"in its limit at {np.count_nonzero(readings.in_limit)} of {readings.in_limit.size} readings, first at "
+                f"number {first + 1} ({readings.volts[first]:.4g} V, {readings.amps[first]:.4g} A)",
+                "raise the limit, lower the level, or look for a short",
+            )  # fmt: skip
+
     def require_contact(self, readings: SmuReadings, least_siemens: float) -> None:
         """Raises OpenLeadError where no reading shows a conductance of `least_siemens` or more."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -148,6 +167,12 @@ class Smu(ABC):
                 self.port.name, "measure", f"at most {most:.3g} S where {least_siemens:.3g} S or more are expected",
                 "check the leads, the sense leads in a four-wire connection, and the routing of the board",
             )  # fmt: skip
+
+    def on_channel(self, channel: int) -> Smu:
+        """Another channel of the same instrument, over the same port."""
+        other = type(self)(self.port, self.identity, channel)
+        other.between_exchanges = self.between_exchanges
+        return other
 
     def close(self) -> None:
         """Give the port back; the output is left as it is."""

@@ -183,3 +183,10 @@ def test_nothing_but_an_open_lead():
     with connected(__TRAC__DATA=doubles((0.2, 3e-12, 0, 0))) as (smu, _):
         with pytest.raises(errors.OpenLeadError, match="at most 1.5e-11 S where 1e-07 S or more .*check the leads"):
             smu.require_contact(smu.measure(), least_siemens=1e-7)
+
+
+def test_a_limit_that_acted_is_a_flag_and_where_it_must_not_an_error():
+    with connected(__TRAC__DATA=doubles((0.2, 1e-6, 0, 0), (0.2, 1e-3, 0, 32))) as (smu, _):
+        readings = smu.measure(2)
+        with pytest.raises(errors.InLimitError, match=r"in its limit at 1 of 2 readings, first at number 2 \(0.2 V"):
+            smu.require_within_limit(readings)

@@ -57,3 +57,9 @@ def test_a_channel_that_the_model_does_not_have():
     with pytest.raises(errors.UsageError, match="channel 3, but the B2912A has 2"):
         with connected(3, SmuSetting("volts", 1e-3)):
             pass
+
+
+def test_both_channels_share_a_port():
+    with connected(1, SmuSetting("volts", 1e-3)) as (smu, _):
+        other = smu.on_channel(2)
+        assert (other.channel, other.port) == (2, smu.port)
