@@ -19,7 +19,7 @@ from hwloop.drivers.smu.scpi_smu import (
     switched,
 )
 from hwloop.drivers.smu.settings import UNITS, SmuReadings, SmuSetting, readings
-from hwloop.drivers.smu.smu import Told
+from hwloop.drivers.smu.told import Told
 
 # Data sheet of the 2400 series (1KW-2798): percent of the value and offset, one year, (23 ± 5) °C.
 _VOLTS = ranges(

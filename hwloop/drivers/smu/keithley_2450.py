@@ -18,7 +18,7 @@ from hwloop.drivers.smu.scpi_smu import (
     switched,
 )
 from hwloop.drivers.smu.settings import UNITS, SmuReadings, SmuSetting, readings
-from hwloop.drivers.smu.smu import Told
+from hwloop.drivers.smu.told import Told
 from hwloop.errors import InstrumentError
 
 # Specifications SPEC-2450 and SPEC-2470: percent of the value and offset, one year, (23 ± 5) °C.

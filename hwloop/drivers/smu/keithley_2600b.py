@@ -10,7 +10,8 @@ from hwloop.drivers.instrument import InstrumentIdentity
 from hwloop.drivers.smu.models import SmuModel, ranges
 from hwloop.drivers.smu.scpi_smu import LIMIT_UNITS, decimal
 from hwloop.drivers.smu.settings import UNITS, SmuReadings, SmuSetting, readings
-from hwloop.drivers.smu.smu import Smu, Told
+from hwloop.drivers.smu.smu import Smu
+from hwloop.drivers.smu.told import Told
 from hwloop.drivers.tsp import Tsp
 from hwloop.link.visa import VisaPort
 

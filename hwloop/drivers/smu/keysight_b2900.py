@@ -18,7 +18,7 @@ from hwloop.drivers.smu.scpi_smu import (
     switched,
 )
 from hwloop.drivers.smu.settings import UNITS, SmuReadings, SmuSetting, readings
-from hwloop.drivers.smu.smu import Told
+from hwloop.drivers.smu.told import Told
 from hwloop.link.visa import VisaPort
 
 # Data sheet 5990-7009EN: percent of the value and offset, one year, (23 ± 5) °C; the same for source and measure.

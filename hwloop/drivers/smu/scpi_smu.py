@@ -7,7 +7,8 @@ import numpy as np
 from hwloop.drivers.instrument import InstrumentIdentity
 from hwloop.drivers.scpi import Scpi
 from hwloop.drivers.smu.settings import Quantity
-from hwloop.drivers.smu.smu import Smu, Told
+from hwloop.drivers.smu.smu import Smu
+from hwloop.drivers.smu.told import Told
 from hwloop.link.visa import VisaPort
 
 WORDS: dict[Quantity, str] = {"volts": "VOLT", "amps": "CURR"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from hwloop import signals
 from hwloop.drivers.instrument import Accuracy, InstrumentIdentity
 from hwloop.drivers.smu.models import Role, SmuModel
 from hwloop.drivers.smu.settings import UNITS, Quantity, SmuReadings, SmuSetting
+from hwloop.drivers.smu.told import Told
 from hwloop.errors import (
     InLimitError,
     InstrumentError,
@@ -31,18 +31,6 @@ _SLOWEST_FACTOR = 4.0
 _SLOWEST_LINE_HERTZ, _FASTEST_LINE_HERTZ = 50.0, 60.0
 _SLICE_SECONDS = 0.05
 _FIRST_LOOK_SECONDS = 0.02
-# Instruments round limits and levels to their resolution.
-_READ_BACK_FRACTION = 2e-3
-
-
-@dataclass(frozen=True)
-class Told:
-    """A setting as it was sent and as the instrument reads it back, in `unit`."""
-
-    what: str
-    sent: float | str
-    got: float | str
-    unit: str = ""
 
 
 class Smu(ABC):
@@ -85,7 +73,7 @@ class Smu(ABC):
             measure_range = found.full_scale
         self._setting = None
         for told in self._configure(setting, source_range, measure_range):
-            self._compare(told)
+            told.require_same(self.port.name)
         self._setting = setting
 
     def output(self, on: bool) -> None:
@@ -101,7 +89,8 @@ class Smu(ABC):
     def set_level(self, value: float) -> None:
         """Source `value` (volts or amps, as configured). Raises LimitError beyond the source range."""
         self._check_levels("set_level", np.array([value]))
-        self._compare(Told("source level", value, self._set_level(value), UNITS[self._configured("set_level").source]))
+        unit = UNITS[self._configured("set_level").source]
+        Told("source level", value, self._set_level(value), unit).require_same(self.port.name)
 
     def measure(self, count: int = 1) -> SmuReadings:
         """`count` readings at the present level, in one exchange."""
@@ -260,16 +249,6 @@ class Smu(ABC):
         while (left_seconds := end_seconds - time.monotonic()) > 0:
             self.between_exchanges()
             time.sleep(min(left_seconds, _SLICE_SECONDS))
-
-    def _compare(self, told: Told) -> None:
-        same = told.sent == told.got
-        if isinstance(told.sent, float | int) and isinstance(told.got, float | int):
-            same = abs(told.got - told.sent) <= _READ_BACK_FRACTION * abs(told.sent) + 1e-12
-        if not same:
-            raise SettingError(
-                self.port.name, told.what, f"set to {told.sent} {told.unit}, but reads back {told.got} {told.unit}",
-                "check that nothing else sets it, and the manual for settings that exclude each other",
-            )  # fmt: skip
 
     def _unknown(self, command: str, why: str) -> OutputUnknownError:
         return OutputUnknownError(
