@@ -61,6 +61,8 @@ class VisaPort:
         self.counters = VisaCounters()
         self.in_step = True
         self._identity = ""
+        # How often it was asked for its name, and has not answered yet.
+        self._identities_due = 0
         self._arrived = bytearray()
         self._calls = BoundedCalls()
         # Without a bus that marks the end of a message, only the new line does.
@@ -79,7 +81,11 @@ class VisaPort:
     def identify(self) -> str:
         """What the instrument says of itself; changes nothing in it. Raises WrongInstrumentError where that is no
         identity."""
-        text = self.query(IDENTITY_QUERY)
+        try:
+            text = self.query(IDENTITY_QUERY)
+        except InstrumentTimeoutError:
+            self._identities_due += 1
+            raise
         if len(text.split(",")) < 4:
             raise WrongInstrumentError(
                 f"{self.name}: {IDENTITY_QUERY} is answered by {text[:80]!r}, no instrument's name; check the address"
@@ -133,14 +139,26 @@ class VisaPort:
         if not self._is_stream:
             # On a bus it frees a parser that waits for the end of a sweep; on streams the library's own can hang.
             self._visa(self._resource.clear, self.timeout_seconds, "device clear")
+            self._identities_due = 0
         if first:
             self._send(first)
+        self._identities_due += 1
         self._send(IDENTITY_QUERY)
         deadline = time.monotonic() + self.timeout_seconds + expected_seconds
-        wanted = self._identity.encode()
-        while not self.in_step:
-            line = self._receive(IDENTITY_QUERY, deadline, line_length).strip()
-            self.in_step = line.endswith(wanted) if wanted else line.count(b",") >= 3
+        wanted, has_answered = self._identity.encode(), False
+        while self._identities_due:
+            try:
+                line = self._receive(IDENTITY_QUERY, deadline, line_length).strip()
+            except InstrumentTimeoutError:
+                if not has_answered:
+                    raise
+                # It forgot the earlier questions: nothing came for all that time.
+                break
+            if line.endswith(wanted) if wanted else line.count(b",") >= 3:
+                self._identities_due -= 1
+                has_answered = True
+        self._identities_due = 0
+        self.in_step = True
 
     def acknowledge_safe(self) -> None:
         """Tell a waiting `board safe` that this instrument's output is off; see holders."""

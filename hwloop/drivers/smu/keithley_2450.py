@@ -120,8 +120,10 @@ class Keithley2450(ScpiSmu):
 
     def _fetch_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> SmuReadings:
         values = self.scpi.ask_doubles(
-            4 * levels.size, "*WAI", _data_query(levels.size), f"{self._level()} 0", expected_seconds=expected_seconds
-        )
+            # A sweep ends with the output off.
+            4 * levels.size, "*WAI", _data_query(levels.size), f"{self._level()} 0", ":OUTP ON",
+            expected_seconds=expected_seconds,
+        )  # fmt: skip
         return self._readings(setting, values)
 
     def _readings(self, setting: SmuSetting, values: np.ndarray) -> SmuReadings:

@@ -65,6 +65,8 @@ class KeysightB2900(ScpiSmu):
             f":SOUR{own}:FUNC:MODE {source}", f":SOUR{own}:{source}:MODE FIX", f":SOUR{own}:{source} 0",
             f":SENS{own}:FUNC:OFF:ALL", f":SENS{own}:FUNC {functions}",
             f":OUTP{own}:OFF:MODE {_OFF_STATES[setting.output_off]}", f":OUTP{own}:PROT OFF",
+            # It would switch itself on with a trigger.
+            f":OUTP{own}:ON:AUTO OFF",
             *_range_commands(f":SOUR{own}:{source}:RANG", source_range),
             f"{limit} {decimal(setting.limit)}",
             *_range_commands(f":SENS{own}:{measured}:RANG", measure_range),

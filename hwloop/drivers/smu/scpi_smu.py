@@ -29,7 +29,7 @@ class ScpiSmu(Smu):
     def _switch(self, on: bool) -> bool:
         output = f":OUTP{self._suffix}"
         command, query = f"{output} {switched(on)}", f"{output}?"
-        return self._is_on(query, self.scpi.ask(command, query)[0])
+        return self._parsed_state(query, self.scpi.ask(command, query)[0])
 
     def _set_level(self, value: float) -> float:
         level = self._level()
@@ -38,12 +38,12 @@ class ScpiSmu(Smu):
     def _stop(self) -> bool:
         query = f":OUTP{self._suffix}?"
         # The error queue keeps what it has for the next step: nothing may stand between a fault and the output.
-        return not self._is_on(query, self.port.query(f"{self._stop_command()};{query}"))
+        return not self._parsed_state(query, self.port.query(f"{self._stop_command()};{query}"))
 
     def _level(self) -> str:
         return f":SOUR{self._suffix}:{WORDS[self._configured('a level').source]}"
 
-    def _is_on(self, query: str, reply: str) -> bool:
+    def _parsed_state(self, query: str, reply: str) -> bool:
         if reply not in ("0", "1"):
             raise self.scpi.garbled(query, reply)
         return reply == "1"

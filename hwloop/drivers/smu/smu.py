@@ -52,6 +52,7 @@ class Smu(ABC):
             raise UsageError(f"{port.name}: channel {channel}, but the {self.model.name} has {self.model.channels}")
         self.between_exchanges: Callable[[], None] = lambda: None
         self._setting: SmuSetting | None = None
+        self._is_on = False
 
     def configure(self, setting: SmuSetting) -> None:
         """Switch the output off, set everything, and read it back.
@@ -71,7 +72,7 @@ class Smu(ABC):
         if setting.measure_range is not None:
             found = self.model.range_for(setting.measured, "measure", setting.measure_range, "measure range")
             measure_range = found.full_scale
-        self._setting = None
+        self._setting, self._is_on = None, False
         for told in self._configure(setting, source_range, measure_range):
             told.require_same(self.port.name)
         self._setting = setting
@@ -79,7 +80,8 @@ class Smu(ABC):
     def output(self, on: bool) -> None:
         """Switch the output, and see that it is. Raises InterlockError where an open interlock keeps it off."""
         self._configured("output")
-        if self._switch(on) != on:
+        self._is_on = self._switch(on)
+        if self._is_on != on:
             wanted = "on" if on else "off"
             raise SettingError(
                 self.port.name, f"output {wanted}", f"the output does not go {wanted}",
@@ -93,8 +95,8 @@ class Smu(ABC):
         Told("source level", value, self._set_level(value), unit).require_same(self.port.name)
 
     def measure(self, count: int = 1) -> SmuReadings:
-        """`count` readings at the present level, in one exchange."""
-        setting = self._configured("measure")
+        """`count` readings at the present level, in one exchange. The output has to be on."""
+        setting = self._switched_on("measure")
         self._check_points(count)
         return self._measure(setting, count, self._most_seconds(setting, count))
 
@@ -103,7 +105,7 @@ class Smu(ABC):
 
         The output has to be on; afterwards it sources 0. At most five exchanges, whatever n is.
         """
-        setting = self._configured("sweep")
+        setting = self._switched_on("sweep")
         levels = np.asarray(levels, float)
         self._check_levels("sweep", levels)
         self._check_points(levels.size)
@@ -126,6 +128,7 @@ class Smu(ABC):
             raise self._unknown(error.command, str(error)) from error
         if not is_off:
             raise self._unknown(self._stop_command(), "it reads back as on")
+        self._is_on = False
         self.port.acknowledge_safe()
 
     def accuracy(self, quantity: Quantity, role: Role, range_value: float) -> Accuracy:
@@ -224,6 +227,12 @@ class Smu(ABC):
         if self._setting is None:
             raise UsageError(f"{self.port.name}: {asked} before the channel is configured; call configure first")
         return self._setting
+
+    def _switched_on(self, asked: str) -> SmuSetting:
+        setting = self._configured(asked)
+        if not self._is_on:
+            raise UsageError(f"{self.port.name}: {asked} while the output is off; call output(True) first")
+        return setting
 
     def _check_levels(self, asked: str, levels: np.ndarray) -> None:
         setting = self._configured(asked)

@@ -54,11 +54,15 @@ def doubles(*rows: tuple[float, ...]) -> bytes:
 def connected(
     driver: type[Smu], identity: str, setting: SmuSetting, replies: dict[str, object], channel: int = 1
 ) -> Iterator[tuple[Smu, Scripted]]:
-    """A configured channel, and its instrument, which remembers what it was told since."""
+    """A configured channel with its output on, and its instrument, which remembers what it was told since."""
     scripted = Scripted(replies)
     with StandInInstrument(scripted, identity) as instrument, VisaPort(instrument.resource, 0.5) as port:
         smu = driver(port, parse_identity(instrument.resource, port.identify()), channel)
         smu.configure(setting)
         scripted.configured = list(scripted.told)
+        output = f":OUTP{smu._suffix}?"
+        kept, scripted.replies[output] = scripted.replies[output], "1"
+        smu.output(True)
+        scripted.replies[output] = kept
         scripted.told.clear()
         yield smu, scripted

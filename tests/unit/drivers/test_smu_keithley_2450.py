@@ -51,7 +51,7 @@ def test_a_sweep_is_a_list_a_trigger_and_one_transfer():
     assert [part for part in scripted.told if part not in lists] == [
         ":SENS:COUN 1", ':TRAC:CLE "defbuffer1"', ':SOUR:SWE:VOLT:LIST 1,0,1,OFF,"defbuffer1"', ":INIT", ":SYST:ERR?",
         ":TRIG:STAT?", ":SYST:ERR?", ":TRIG:STAT?", ":SYST:ERR?",
-        "*WAI", ':TRAC:DATA? 1,1001,"defbuffer1",SOUR,READ,REL,SOURSTAT', ":SOUR:VOLT 0", ":SYST:ERR?",
+        "*WAI", ':TRAC:DATA? 1,1001,"defbuffer1",SOUR,READ,REL,SOURSTAT', ":SOUR:VOLT 0", ":OUTP ON", ":SYST:ERR?",
     ]  # fmt: skip
 
 
@@ -134,7 +134,6 @@ def test_the_output_is_off_whatever_ended_the_work(ending):
 
 def test_a_stop_during_a_sweep_leaves_within_a_fraction_of_it():
     with connected(**{"__TRIG__STAT": "RUNNING;RUNNING;3", "__OUTP": "0"}) as (smu, scripted):
-        smu.configure(SmuSetting("volts", 1e-3, 2.0, 1e-3, nplc=0.01, four_wire=True))
         begun = time.monotonic()
 
         def stop():
@@ -170,6 +169,16 @@ def test_a_channel_that_was_not_configured_is_not_driven():
             with pytest.raises(errors.UsageError, match="call configure first"):
                 use()
         assert instrument.heard == []
+
+
+def test_nothing_is_measured_with_the_output_off():
+    with connected() as (smu, scripted):
+        smu.configure(SETTING)
+        scripted.told.clear()
+        for use in (smu.measure, lambda: smu.sweep(np.ones(3))):
+            with pytest.raises(errors.UsageError, match="while the output is off"):
+                use()
+        assert scripted.told == []
 
 
 def test_the_data_sheets_accuracy_of_the_range_that_holds_a_value():

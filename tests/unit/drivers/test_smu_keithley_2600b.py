@@ -50,6 +50,7 @@ def connected(setting=SmuSetting("volts", 1e-3, source_range=2.0), channel=2):  
     with StandInInstrument(interpreter, IDENTITY) as instrument, VisaPort(instrument.resource, 0.5) as port:
         smu = Keithley2600B(port, parse_identity(instrument.resource, port.identify()), channel)
         smu.configure(setting)
+        smu.output(True)
         interpreter.lines.clear()
         yield smu, interpreter
 

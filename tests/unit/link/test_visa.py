@@ -180,6 +180,25 @@ def test_after_a_late_reply_the_next_question_gets_its_own_answer():
         assert instrument.heard == ["*IDN?", ":SLOW?", "*IDN?", ":FAST?"]
 
 
+def test_an_instrument_that_is_asked_for_its_name_in_vain_and_then_answers_all_at_once():
+    release = threading.Event()
+
+    def answer(line):
+        if line == ":SLOW?":
+            release.wait(5)
+        return f"reply to {line}\n".encode()
+
+    with talking_to(answer, timeout_seconds=0.2) as (port, _):
+        port.identify()
+        for question in (":SLOW?", ":FAST?", ":FAST?"):
+            with pytest.raises(errors.InstrumentTimeoutError):
+                port.query(question)
+        release.set()
+        time.sleep(0.1)
+        assert port.query(":FAST?") == "reply to :FAST?"
+        assert port.query(":FAST?") == "reply to :FAST?"
+
+
 def test_what_has_to_be_said_at_once_goes_out_before_the_late_reply_is_waited_for():
     with talking_to(lambda line: b"late\n" if line == ":OUTP OFF" else None) as (port, instrument):
         port.identify()
