@@ -40,8 +40,8 @@ _AMPS = ranges(
 _OFF_STATES = {"normal": "NORM", "zero": "ZERO", "high-impedance": "HIMP"}
 _LEVELS_AT_ONCE = 100
 _OVER_RANGE = 1.05
-# Status word: in compliance (bit 3), in range compliance (bit 14).
-_LIMITED = 1 << 3 | 1 << 14
+# Status word: in compliance (bit 3), in range compliance (bit 16).
+_LIMITED = 1 << 3 | 1 << 16
 
 
 class Keithley2400(ScpiSmu):

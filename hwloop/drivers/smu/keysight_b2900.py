@@ -109,7 +109,7 @@ class KeysightB2900(ScpiSmu):
     def _fetch_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> SmuReadings:
         values = self.scpi.ask_doubles(
             5 * levels.size, "*WAI", f":FETC:ARR? (@{self.channel})", f"{self._level()}:MODE FIX",
-            expected_seconds=expected_seconds,
+            f"{self._level()} 0", expected_seconds=expected_seconds,
         )  # fmt: skip
         return self._readings(setting, values)
 

@@ -30,7 +30,7 @@ def row(volts, amps, seconds, status):
 
 def test_a_sweep_is_two_exchanges_and_status_bits_tell_compliance():
     levels = np.array([0.1, 0.2, 0.3, 0.4])
-    status = (1 << 2, 1 << 2 | 1 << 3, 1 << 2 | 1 << 14, 1 << 2)
+    status = (1 << 2, 1 << 2 | 1 << 3, 1 << 2 | 1 << 16, 1 << 2)
     reply = ",".join(row(v, v * 1e-4, 7 + v, s) for v, s in zip(levels, status, strict=True))
     with connected(__READ=reply) as (smu, told):
         before = smu.port.counters.exchanges

@@ -35,7 +35,7 @@ def test_the_second_channel_is_swept_and_asked_whether_it_is_idle():
     assert told.told == [
         ":SOUR2:VOLT 0", ":SOUR2:LIST:VOLT -0.1,0,0.1", ":SOUR2:VOLT:MODE LIST", ":TRIG2:COUN 3", ":INIT (@2)",
         ":SYST:ERR?", ":STAT:OPER:COND?", ":SYST:ERR?",
-        "*WAI", ":FETC:ARR? (@2)", ":SOUR2:VOLT:MODE FIX", ":SYST:ERR?",
+        "*WAI", ":FETC:ARR? (@2)", ":SOUR2:VOLT:MODE FIX", ":SOUR2:VOLT 0", ":SYST:ERR?",
     ]  # fmt: skip
     assert readings.volts.tolist() == levels.tolist()
     assert readings.in_limit.tolist() == [False, False, True]

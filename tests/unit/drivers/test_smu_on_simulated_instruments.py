@@ -22,9 +22,9 @@ def simulated(family, terminals):
     """The instrument of a family, with serial number 1."""
     if family == "keithley_2600b":
         module = pytest.importorskip("hwloop.mock.instruments.tsp.keithley_2600b")
-        return module.Keithley2600B("2612B", "1", (terminals, terminals))
+        return module.Keithley2600B("2612B", 1, (terminals, terminals))
     module = pytest.importorskip(f"hwloop.mock.instruments.{family}")
-    name = {"keysight_b2900": "KeysightB2900"}.get(family, f"Keithley{family[-4:]}")
+    name = {"keysight_b2900": "KeysightB2911A"}.get(family, f"Keithley{family[-4:]}")
     return getattr(module, name)(terminals, 1)
 
 
