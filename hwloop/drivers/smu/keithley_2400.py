@@ -87,7 +87,7 @@ class Keithley2400(ScpiSmu):
         replies = self.scpi.ask(f":TRIG:COUN {count}", ":READ?", expected_seconds=expected_seconds)
         return self._readings(setting, count, replies[0])
 
-    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray) -> None:
+    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> None:
         word = WORDS[setting.source]
         self.scpi.ask(
             *level_lists(f":SOUR:LIST:{word}", levels, _LEVELS_AT_ONCE),

@@ -19,7 +19,7 @@ from hwloop.drivers.smu.scpi_smu import (
 )
 from hwloop.drivers.smu.settings import UNITS, SmuReadings, SmuSetting, readings
 from hwloop.drivers.smu.told import Told
-from hwloop.errors import InstrumentError
+from hwloop.errors import InstrumentError, SettingError
 
 # Specifications SPEC-2450 and SPEC-2470: percent of the value and offset, one year, (23 ± 5) °C.
 _VOLTS = ranges(
@@ -42,7 +42,8 @@ _LIMITS = {"volts": "ILIM", "amps": "VLIM"}
 # One command takes 100 levels.
 _LEVELS_AT_ONCE = 100
 _ELEMENTS = "SOUR,READ,REL,SOURSTAT"
-_SOURCE_LIMITED = 32
+# Source status: the source was limited, the output was on.
+_LIMITED, _OUTPUT_ON = 32, 128
 _BUFFER = '"defbuffer1"'
 
 
@@ -65,6 +66,7 @@ class Keithley2450(ScpiSmu):
     }  # fmt: skip
 
     def _configure(self, setting: SmuSetting, source_range: float | None, measure_range: float | None) -> list[Told]:
+        self._require_scpi()
         source, measured = WORDS[setting.source], WORDS[setting.measured]
         limit = f":SOUR:{source}:{_LIMITS[setting.source]}"
         commands = [
@@ -101,12 +103,13 @@ class Keithley2450(ScpiSmu):
         )  # fmt: skip
         return self._readings(setting, values)
 
-    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray) -> None:
+    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> None:
         word = WORDS[setting.source]
         delay = decimal(setting.settle_delay_seconds)
         self.scpi.ask(
             *level_lists(f":SOUR:LIST:{word}", levels, _LEVELS_AT_ONCE),
             ":SENS:COUN 1", f":TRAC:CLE {_BUFFER}", f":SOUR:SWE:{word}:LIST 1,{delay},1,OFF,{_BUFFER}", ":INIT",
+            expected_seconds=expected_seconds,
         )  # fmt: skip
 
     def _sweep_is_done(self) -> bool:
@@ -126,9 +129,20 @@ class Keithley2450(ScpiSmu):
         )  # fmt: skip
         return self._readings(setting, values)
 
+    def _require_scpi(self) -> None:
+        """In its other command sets, nothing else would be understood."""
+        command_set = self.port.query("*LANG?")
+        if command_set != "SCPI":
+            remedy = "choose SCPI in its menu (System, Settings, Command Set), and switch it off and on"
+            raise SettingError(self.port.name, "*LANG?", f"it speaks {command_set[:20]!r} instead of SCPI", remedy)
+
     def _readings(self, setting: SmuSetting, values: np.ndarray) -> SmuReadings:
         sourced, measured, seconds, status = values.reshape(-1, 4).T
-        return readings(setting.source, sourced, measured, seconds, status.astype(int) & _SOURCE_LIMITED != 0)
+        status = status.astype(int)
+        if not np.all(status & _OUTPUT_ON):
+            remedy = "somebody switched it at its front panel, or a protection did; look there"
+            raise InstrumentError(self.port.name, ":TRAC:DATA?", "the output went off while it measured", remedy)
+        return readings(setting.source, sourced, measured, seconds, status & _LIMITED != 0)
 
     def _stop_command(self) -> str:
         return ":ABOR;:OUTP OFF"

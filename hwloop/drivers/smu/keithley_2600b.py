@@ -108,7 +108,7 @@ class Keithley2600B(Smu):
         ]  # fmt: skip
         return self._readings(setting, self._columns(statements, setting, count, expected_seconds))
 
-    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray) -> None:
+    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> None:
         own, source = self._smu, _LETTERS[setting.source]
         starts = range(0, levels.size, _LEVELS_AT_ONCE)
         lists = [",".join(map(decimal, levels[at : at + _LEVELS_AT_ONCE])) for at in starts]
@@ -122,7 +122,7 @@ class Keithley2600B(Smu):
             f"{own}.trigger.source.list{source}(hwloop_levels)", f"{own}.trigger.source.action = {own}.ENABLE",
             f"{own}.trigger.measure.{self._measuring(setting)}", f"{own}.trigger.measure.action = {own}.ENABLE",
             f"{own}.trigger.arm.count = 1", f"{own}.trigger.count = {levels.size}", f"{own}.trigger.initiate()",
-        ])  # fmt: skip
+        ], expected_seconds=expected_seconds)  # fmt: skip
 
     def _sweep_is_done(self) -> bool:
         condition = "status.operation.sweeping.condition"

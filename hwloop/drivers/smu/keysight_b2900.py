@@ -93,12 +93,13 @@ class KeysightB2900(ScpiSmu):
         )  # fmt: skip
         return self._readings(setting, values)
 
-    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray) -> None:
+    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> None:
         own, word = self.channel, WORDS[setting.source]
         self.scpi.ask(
             # Behind the list the channel goes back to its fixed level.
             f":SOUR{own}:{word} 0", *level_lists(f":SOUR{own}:LIST:{word}", levels, _LEVELS_AT_ONCE),
             f":SOUR{own}:{word}:MODE LIST", f":TRIG{own}:COUN {levels.size}", f":INIT (@{own})",
+            expected_seconds=expected_seconds,
         )  # fmt: skip
 
     def _sweep_is_done(self) -> bool:

@@ -36,7 +36,8 @@ _FIRST_LOOK_SECONDS = 0.02
 class Smu(ABC):
     """One channel of one instrument. Making it sends nothing; `configure` comes before everything else.
 
-    As a context manager its output is off on the way out, whatever happened. `between_exchanges` is called while an
+    As a context manager its output is off on the way out, whatever happened; a channel that was only identified stays
+    as it is. `between_exchanges` is called while an
     exchange of ours could end cleanly; it may raise to stop a run there.
     Every method raises an InstrumentError naming resource, command and remedy where the instrument or its port fails,
     and InstrumentRefusalError with what stands in the instrument's error queue.
@@ -53,6 +54,7 @@ class Smu(ABC):
         self.between_exchanges: Callable[[], None] = lambda: None
         self._setting: SmuSetting | None = None
         self._is_on = False
+        self._was_changed = False
 
     def configure(self, setting: SmuSetting) -> None:
         """Switch the output off, set everything, and read it back.
@@ -72,7 +74,7 @@ class Smu(ABC):
         if setting.measure_range is not None:
             found = self.model.range_for(setting.measured, "measure", setting.measure_range, "measure range")
             measure_range = found.full_scale
-        self._setting, self._is_on = None, False
+        self._setting, self._is_on, self._was_changed = None, False, True
         for told in self._configure(setting, source_range, measure_range):
             told.require_same(self.port.name)
         self._setting = setting
@@ -109,14 +111,15 @@ class Smu(ABC):
         levels = np.asarray(levels, float)
         self._check_levels("sweep", levels)
         self._check_points(levels.size)
-        self._begin_sweep(setting, levels)
+        most_seconds = self._most_seconds(setting, levels.size)
         begun_seconds = time.monotonic()
+        self._begin_sweep(setting, levels, most_seconds)
         # The instrument stays free to be stopped until shortly before its end; then it is asked for the data.
         for wait_seconds in (_FIRST_LOOK_SECONDS, self._least_seconds(setting, levels.size)):
             if self._sweep_is_done():
                 break
             self._wait_until(begun_seconds + wait_seconds)
-        return self._fetch_sweep(setting, levels, self._most_seconds(setting, levels.size))
+        return self._fetch_sweep(setting, levels, most_seconds)
 
     def make_safe(self) -> None:
         """Stop what runs, switch the output off and see that it is off. Raises OutputUnknownError where it cannot."""
@@ -176,7 +179,8 @@ class Smu(ABC):
     def __exit__(self, kind: object, cause: BaseException | None, traceback: object) -> None:
         with signals.shielded():
             try:
-                self.make_safe()
+                if self._was_changed:
+                    self.make_safe()
             except OutputUnknownError as error:
                 if cause is None:
                     raise
@@ -204,12 +208,12 @@ class Smu(ABC):
         """`count` readings at the present level."""
 
     @abstractmethod
-    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray) -> None:
-        """Load `levels` and trigger; at most two exchanges."""
+    def _begin_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> None:
+        """Load `levels` and trigger, in one exchange; with some it lasts until the sweep has ended."""
 
     @abstractmethod
     def _sweep_is_done(self) -> bool:
-        """Whether the sweep has ended; one exchange that does not wait for it."""
+        """Whether the sweep has ended; one exchange that does not wait for it, or none."""
 
     @abstractmethod
     def _fetch_sweep(self, setting: SmuSetting, levels: np.ndarray, expected_seconds: float) -> SmuReadings:

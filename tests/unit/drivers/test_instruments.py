@@ -23,10 +23,9 @@ IDENTITIES = {
 @pytest.mark.parametrize(("driver", "identity"), IDENTITIES.items())
 def test_the_model_decides_and_opening_only_asks_for_it(driver, identity):
     with StandInInstrument(identity=identity) as instrument:
-        smu = open_smu(instrument.resource)
-        assert type(smu).__name__ == driver
-        assert smu.model.name == smu.identity.model
-        smu.close()
+        with open_smu(instrument.resource) as smu:
+            assert type(smu).__name__ == driver
+            assert smu.model.name == smu.identity.model
         assert instrument.heard == ["*IDN?"]
 
 

@@ -16,6 +16,7 @@ from tests.unit.link.stand_in_instrument import IDENTITY, PowerOffError, StandIn
 
 SETTING = SmuSetting("volts", limit=1e-3, source_range=2.0, measure_range=1e-3, nplc=0.01, four_wire=True)
 AS_SET = {
+    "*LANG?": "SCPI",
     ":SOUR:FUNC?": "VOLT", ":SOUR:VOLT:ILIM?": "0.001", ":SOUR:VOLT:RANG?": "2", ":SENS:CURR:RANG?": "0.001",
     ":SOUR:VOLT:READ:BACK?": "0", ":SOUR:VOLT:DEL?": "0", ":SENS:CURR:NPLC?": "0.01", ":SENS:CURR:AZER?": "1",
     ":SENS:CURR:RSEN?": "1", ":OUTP:VOLT:SMOD?": "NORM", ":OUTP?": "1", ":SOUR:VOLT?": "0.2",
@@ -56,7 +57,7 @@ def test_a_sweep_is_a_list_a_trigger_and_one_transfer():
 
 
 def test_readings_at_one_level_are_one_exchange():
-    with connected(__TRAC__DATA=doubles((0.2, 1e-6, 3.0, 0), (0.2, 9.9e37, 3.1, 32))) as (smu, _):
+    with connected(__TRAC__DATA=doubles((0.2, 1e-6, 3.0, 128), (0.2, 9.9e37, 3.1, 160))) as (smu, _):
         smu.set_level(0.2)
         before = smu.port.counters.exchanges
         readings = smu.measure(2)
@@ -189,13 +190,25 @@ def test_the_data_sheets_accuracy_of_the_range_that_holds_a_value():
 
 
 def test_nothing_but_an_open_lead():
-    with connected(__TRAC__DATA=doubles((0.2, 3e-12, 0, 0))) as (smu, _):
+    with connected(__TRAC__DATA=doubles((0.2, 3e-12, 0, 128))) as (smu, _):
         with pytest.raises(errors.OpenLeadError, match="at most 1.5e-11 S where 1e-07 S or more .*check the leads"):
             smu.require_contact(smu.measure(), least_siemens=1e-7)
 
 
 def test_a_limit_that_acted_is_a_flag_and_where_it_must_not_an_error():
-    with connected(__TRAC__DATA=doubles((0.2, 1e-6, 0, 0), (0.2, 1e-3, 0, 32))) as (smu, _):
+    with connected(__TRAC__DATA=doubles((0.2, 1e-6, 0, 128), (0.2, 1e-3, 0, 160))) as (smu, _):
         readings = smu.measure(2)
         with pytest.raises(errors.InLimitError, match=r"in its limit at 1 of 2 readings, first at number 2 \(0.2 V"):
             smu.require_within_limit(readings)
+
+
+def test_readings_with_the_output_off_are_no_result():
+    with connected(__TRAC__DATA=doubles((0.2, 1e-6, 0, 128), (0.2, 1e-6, 0, 0))) as (smu, _):
+        with pytest.raises(errors.InstrumentError, match="the output went off while it measured"):
+            smu.measure(2)
+
+
+def test_another_command_set_is_said_before_anything_is_misunderstood():
+    with pytest.raises(errors.SettingError, match="speaks 'TSP' instead of SCPI .*choose SCPI in its menu"):
+        with connected(**{"*LANG": "TSP"}):
+            pass

@@ -29,14 +29,15 @@ def simulated(family, terminals):
 
 
 @contextlib.contextmanager
-def connected(family, terminals=None, setting=SETTING):
+def connected(family, terminals=None, setting=SETTING, port="tcp:127.0.0.1:0"):
     """(driver, configured and on; simulated instrument)"""
     elements = importlib.import_module("hwloop.mock.instruments.elements")
     server = importlib.import_module("hwloop.mock.instruments.server")
     instrument = simulated(family, terminals or elements.Resistor(OHMS))
-    with server.serve_instrument(instrument, "tcp:127.0.0.1:0", threading.Lock()) as served:
-        host, port = served.name.removeprefix("tcp:").rsplit(":", 1)
-        with open_smu(f"TCPIP::{host}::{port}::SOCKET", timeout_seconds=1.0) as smu:
+    with server.serve_instrument(instrument, port, threading.Lock()) as served:
+        kind, _, address = served.name.partition(":")
+        resource = f"TCPIP::{address.replace(':', '::')}::SOCKET" if kind == "tcp" else f"ASRL{served.name}::INSTR"
+        with open_smu(resource, timeout_seconds=1.0) as smu:
             smu.configure(setting)
             smu.output(True)
             yield smu, instrument
@@ -63,6 +64,14 @@ def test_a_sweep_of_1001_points(family):
     off = np.abs(readings.amps - levels / OHMS)[10:]
     assert np.all(off <= budget(smu, levels, levels / OHMS)[10:] + 5e-8)
     assert not readings.in_limit.any() and np.all(np.diff(readings.seconds) > 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_sweep_over_a_serial_line(family):
+    levels = np.linspace(0.1, 1, 201)
+    with connected(family, port="pty") as (smu, _):
+        assert smu.port.name.startswith("ASRL/dev/pts/")
+        np.testing.assert_allclose(smu.sweep(levels).amps[10:], levels[10:] / OHMS, rtol=0.01)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
