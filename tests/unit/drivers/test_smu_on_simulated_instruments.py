@@ -140,18 +140,18 @@ def test_a_garbled_reply(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_slow_reply_and_then_its_own_answer_to_the_next_question(family):
     with connected(family) as (smu, instrument):
-        instrument.faults.reply_delay_seconds = 1.5
+        smu.port.timeout_seconds, instrument.faults.reply_delay_seconds = 0.2, 0.3
         with pytest.raises(errors.InstrumentTimeoutError):
             smu.set_level(0.2)
         instrument.faults.reply_delay_seconds = 0.0
-        time.sleep(1.0)
+        time.sleep(0.3)
         smu.set_level(0.3)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_output_goes_off_even_while_a_late_reply_is_on_its_way(family):
     with connected(family) as (smu, instrument):
-        instrument.faults.reply_delay_seconds = 1.2
+        smu.port.timeout_seconds, instrument.faults.reply_delay_seconds = 0.2, 0.3
         with pytest.raises(errors.InstrumentTimeoutError):
             smu.port.query("*IDN?")
         instrument.faults.reply_delay_seconds = 0.0
