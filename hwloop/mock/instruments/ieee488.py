@@ -242,9 +242,14 @@ class ScpiInstrument:
         """A command that sets, and a query that reads, `owner.name`; the query of a number takes MIN, MAX and DEF."""
 
         def put(value: Any) -> None:
+            old = getattr(owner, name)
             setattr(owner, name, value)
-            if then is not None:
-                then()
+            try:
+                if then is not None:
+                    then()
+            except ScpiError:
+                setattr(owner, name, old)
+                raise
 
         def ask(bound: float | None = None) -> Answer:
             return kind.render(getattr(owner, name) if bound is None else bound, self.style)

@@ -1,4 +1,4 @@
-"""The channel that all simulated source meters share: it drives the terminals for as long as a reading takes, and reads.
+"""The channel that all simulated source meters share: it drives the terminals as long as a reading takes, and reads.
 
 A channel has hidden errors by its serial number: gain and offset of each function and range, normal with a sigma of
 half the data sheet's one-year figures and truncated at them.
@@ -32,6 +32,7 @@ _HIDDEN, _NOISE, _DRIFT = range(3)
 DRIFT_FRACTION, DRIFT_PERIODS_SECONDS = 0.1, (700.0, 1900.0, 5300.0)
 # Below one power line cycle hum is no longer averaged away: noise grows by this factor at once.
 HUM_FACTOR = 3.0
+TOUCH_SECONDS = 1e-3
 
 
 class SmuCore:
@@ -90,12 +91,13 @@ class SmuCore:
             self.terminals.release()
 
     def touch(self) -> None:
-        """A level, limit or output was changed while nothing measures: the terminals see it for a millisecond."""
+        """A level, limit or output was changed while nothing measures: the terminals see it at once."""
         if self.settings.output_on:
             level = self.function(self.settings.source).level
-            rest, _, self.last_protected = self._drive(level, 1e-3)
+            rest, _, self.last_protected = self._drive(level, TOUCH_SECONDS)
             self.last_limited = rest.limited
-            self.wait(1e-3)
+            self._lagging_amps(level, rest.amps, TOUCH_SECONDS, self.present_measure_index(AMPS))
+            self.wait(TOUCH_SECONDS)
 
     def present_measure_index(self, quantity: str) -> int:
         """The measure range in use: the last one that autorange chose."""
@@ -152,10 +154,9 @@ class SmuCore:
 
     def _settle_seconds(self, level: float) -> float:
         """Auto delay: the settling time of the current range that is in use."""
-        index = self._last_indices.get(AMPS)
-        if self.settings.source == AMPS:
-            index = self.source_index(AMPS, level)
-        return self.model.amps[len(self.model.amps) // 2 if index is None else index].settle_seconds
+        sources_amps = self.settings.source == AMPS
+        index = self.source_index(AMPS, level) if sources_amps else self.present_measure_index(AMPS)
+        return self.model.amps[index].settle_seconds
 
     def _drive(self, level: float, seconds: float) -> tuple[Operating, bool, bool]:
         """(operating point, whether the measure range limits, whether over-voltage protection acts)."""

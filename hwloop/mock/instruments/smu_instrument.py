@@ -21,6 +21,7 @@ class SmuInstrument(ScpiInstrument):
     noise. `core.hidden_error` tells the truth to tests and teachers."""
 
     model: SmuModel
+    envelope_error = -221
 
     def __init__(self, terminals: Terminals, serial_number: int, seed: int = 0):
         faults = Faults()
@@ -66,23 +67,31 @@ class SmuInstrument(ScpiInstrument):
         """The source level."""
 
         def apply() -> None:
-            self.check_interlock()
             if self.core.settings.source == quantity:
+                self.check_envelope()
+                self.check_interlock()
                 self.core.touch()
 
         return self.setting(pattern, self.level_kind(quantity), self.core.function(quantity), "level", apply)
 
     def limit_setting(self, pattern: str, quantity: str, default: float, lowest: float) -> Command:
-        """The limit of `quantity` while the other one is sourced."""
+        """The limit of `quantity` while the other one is sourced; its sign does not matter."""
 
-        def highest() -> float:
-            other = self.core.function(OTHER[quantity])
-            beside = other.level if other.source_auto else other.source_range
-            return self.model.highest_beside(quantity, beside)
+        def apply() -> None:
+            if self.core.settings.source != quantity:
+                self.check_envelope()
+                self.core.touch()
 
-        kind = Number(lowest, highest, default, UNITS[quantity])
-        absolute = _Absolute(kind)
-        return self.setting(pattern, absolute, self.core.function(quantity), "limit", self.core.touch)
+        kind = _Absolute(lowest, self.model.highest(quantity), default, UNITS[quantity])
+        return self.setting(pattern, kind, self.core.function(quantity), "limit", apply)
+
+    def check_envelope(self) -> None:
+        """Raises ScpiError where level (or fixed range) and limit together are more than the output gives."""
+        source = self.core.settings.source
+        function, limited = self.source, OTHER[source]
+        reach = abs(function.level) if function.source_auto else function.source_range
+        if self.core.function(limited).limit > self.model.highest_beside(limited, reach) * (1 + 1e-9):
+            raise ScpiError(self.envelope_error)
 
     def range_settings(self, pattern: str, auto_pattern: str, quantity: str, role: str) -> list[Command]:
         """A `role` "source" or "measure" range (the most sensitive one that takes the value), and its autorange."""
@@ -93,7 +102,9 @@ class SmuInstrument(ScpiInstrument):
 
         def put(value: float) -> None:
             full_scale = ranges[self.model.range_index(quantity, value)].full_scale
-            if role == "source" and abs(function.level) > full_scale * self.model.over_range:
+            if role == "measure":
+                self.check_measure_range(quantity, value)
+            elif abs(function.level) > full_scale * self.model.over_range:
                 self.on_range_below_level(quantity)
             setattr(function, name, full_scale)
             setattr(function, auto, False)
@@ -118,6 +129,9 @@ class SmuInstrument(ScpiInstrument):
     def on_range_below_level(self, quantity: str) -> None:
         """A fixed source range is chosen that does not take the level: models refuse, or set the level to zero."""
         raise ScpiError(-221)
+
+    def check_measure_range(self, quantity: str, value: float) -> None:
+        """Models that refuse some measure ranges raise ScpiError."""
 
     # Interlock and output.
     def interlock_error(self) -> int:
@@ -145,16 +159,9 @@ class SmuInstrument(ScpiInstrument):
         return lambda: "1" if value() else "0"
 
 
-class _Absolute:
-    """A limit: its sign does not matter."""
-
-    def __init__(self, kind: Number):
-        self._kind = kind
+class _Absolute(Number):
+    """A number whose sign does not matter."""
 
     def parse(self, text: str) -> float:
         """See Kind."""
-        return self._kind.parse(text.strip().removeprefix("-"))
-
-    def render(self, value: float, style: object) -> str:
-        """See Kind."""
-        return self._kind.render(value, style)
+        return Number.parse(self, text.strip().removeprefix("-"))
