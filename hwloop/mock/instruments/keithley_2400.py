@@ -1,11 +1,12 @@
 """A simulated Keithley 2400 source meter.
 
-Sources: Keithley, 2400 Series SourceMeter User's Manual 2400S-900-01 Rev. K (commands, defaults, status, errors) and its
-specifications (ranges, one-year accuracy at 5½ digits). Volts, amps and ohms of a reading share one integration time.
+Sources: Keithley, 2400 Series SourceMeter User's Manual 2400S-900-01 Rev. K (commands, defaults, status, errors) and
+its specifications (ranges, one-year accuracy, 5½ digits). Volts, amps and ohms of a reading share one integration time.
 """
 
 from __future__ import annotations
 
+from hwloop.mock.instruments.keithley_2400_data import Data
 from hwloop.mock.instruments.keithley_2400_triggers import Triggers
 from hwloop.mock.instruments.scpi import Command
 from hwloop.mock.instruments.scpi_kinds import Integer, Many, Number, ScpiError, Style, Switch, Text, Word
@@ -44,7 +45,8 @@ class Keithley2400(SmuInstrument):
     style = Style("{:+.6E}".format)
     registers_of = {"MEASurement": 1, "QUEStionable": 8, "OPERation": 128}
     texts = {
-        -222: "Parameter data out of range", 800: "Illegal with storage active", BLOCKED: "OUTPUT blocked by output enable",
+        -222: "Parameter data out of range", 800: "Illegal with storage active",
+        BLOCKED: "OUTPUT blocked by output enable",
         803: "Not permitted with OUTPUT off", READ_BACK_ON: "Invalid with source read-back on",
         BEYOND_COMPLIANCE: "Cannot exceed compliance range", 825: "Invalid with auto-ohms on",
         POWER_LIMIT: "Attempt to exceed power limit", -350: "Queue overflow",
@@ -81,8 +83,10 @@ class Keithley2400(SmuInstrument):
         settings.source, settings.ovp_volts = VOLTS, float("inf")
         self.sensed, self.concurrent, self.ohms_auto, self.ohms_range_auto = {"CURR"}, True, True, True
         self.remote_sense = self.output_enable = self.clears_output = False
+        self.filter_on, self.filter_count = False, 10
         self.autozero, self.nplc, self.delay_seconds, self.delay_auto = True, 1.0, 0.0, True
         self.apply()
+        self.data.reset()
         self.triggers.reset()
 
     def apply(self) -> None:
@@ -91,6 +95,7 @@ class Keithley2400(SmuInstrument):
             function = self.core.function(quantity)
             function.nplc, function.autozero, function.remote_sense = self.nplc, self.autozero, self.remote_sense
             function.delay_seconds, function.delay_auto = self.delay_seconds, self.delay_auto
+            function.filter_on, function.filter_count = self.filter_on, self.filter_count
         ohms = (VOLTS, AMPS) if "RES" in self.sensed else ()
         order = [q for q in (self.core.settings.source, VOLTS, AMPS) if q in self.sensed or q in ohms]
         # The measured function that is not sourced leads: its range is what limits.
@@ -149,9 +154,11 @@ class Keithley2400(SmuInstrument):
     # The tree.
     def commands(self) -> list[Command]:
         """See ScpiInstrument."""
-        self.triggers = Triggers(self)
+        self.data = Data(self)
+        self.triggers = Triggers(self, self.data)
         return [
-            *self._source_commands(), *self._sense_commands(), *self._system_commands(), *self.triggers.commands(),
+            *self._source_commands(), *self._sense_commands(), *self._system_commands(), *self.data.commands(),
+            *self.triggers.commands(),
         ]  # fmt: skip
 
     def _source_commands(self) -> list[Command]:
@@ -175,13 +182,13 @@ class Keithley2400(SmuInstrument):
                              core.function(quantity), "triggered_level"),
                 *self.range_settings(f"{own}:RANGe", f"{own}:RANGe:AUTO", quantity, "source"),
             ]  # fmt: skip
-        protection = self.setting(f"{head}:VOLTage:PROTection", Number(0.0, 210.0, 210.0, "V"), core.settings, "ovp_volts")
+        volts = Number(0.0, 210.0, 210.0, "V")
+        protection = self.setting(f"{head}:VOLTage:PROTection[:LEVel]", volts, core.settings, "ovp_volts")
         return [
             *commands,
-            Command(protection.pattern + "[:LEVel]", protection.kinds, self._put_protection, self._protection,
-                    protection.ask_kinds),
-            Command(protection.pattern + "[:LEVel]:TRIPped", ask=self.when(lambda: core.last_protected)),
-        ]  # fmt: skip
+            Command(protection.pattern, (volts,), self._put_protection, self._protection, protection.ask_kinds),
+            Command(f"{protection.pattern}:TRIPped", ask=self.when(lambda: core.last_protected)),
+        ]
 
     def _own_delay(self) -> None:
         self.delay_auto = False
@@ -203,13 +210,14 @@ class Keithley2400(SmuInstrument):
             Command(f"{head}:FUNCtion:OFF:COUNt", ask=lambda: str(3 - len(self.sensed))),
             Command(f"{head}:FUNCtion:STATe", ask=lambda name: str(int(name.removesuffix(":DC") in self.sensed)),
                     ask_kinds=(_NAMES,)),
-            Command(f"{head}:FUNCtion:CONCurrent", (Switch(),), self._put_concurrent, self.when(lambda: self.concurrent)),
+            Command(f"{head}:FUNCtion:CONCurrent", (Switch(),), self._put_concurrent,
+                    self.when(lambda: self.concurrent)),
             self.setting(f"{head}:RESistance:MODE", _Mode(), self, "ohms_auto"),
             self.inert(f"{head}:RESistance:OCOMpensated", Switch(), False),
             self.inert(f"{head}:RESistance:RANGe[:UPPer]", Number(0.0, 210e6, 210e3, "OHM"), 210e3),
             self.setting(f"{head}:RESistance:RANGe:AUTO", Switch(), self, "ohms_range_auto"),
-            self.inert(f"{head}:AVERage[:STATe]", Switch(), False),
-            self.inert(f"{head}:AVERage:COUNt", Integer(1, 100, 10), 10),
+            self.setting(f"{head}:AVERage[:STATe]", Switch(), self, "filter_on", self.apply),
+            self.setting(f"{head}:AVERage:COUNt", Integer(1, 100, 10), self, "filter_count", self.apply),
             self.inert(f"{head}:AVERage:TCONtrol", Word("REPeat", "MOVing"), "REP"),
         ]  # fmt: skip
         for name in ("VOLTage[:DC]", "CURRent[:DC]", "RESistance"):
@@ -258,20 +266,21 @@ class Keithley2400(SmuInstrument):
             self.inert(":SYSTem:POSetup", Word("RST", "PRESet", "SAV0", "SAV1", "SAV2", "SAV3", "SAV4"), "RST"),
             self.inert(":SYSTem:BEEPer:STATe", Switch(), True),
             Command(":SYSTem:BEEPer[:IMMediate]", (Number(65, 2e6), Number(0, 7.9)), lambda *_: None),
-            Command(":SYSTem:TIME:RESet", do=self.triggers.reset_time),
+            Command(":SYSTem:TIME:RESet", do=self.data.reset_time),
             self.inert(":SYSTem:TIME:RESet:AUTO", Switch(), False),
             *(Command(f":SYSTem:{name}", do=lambda: None) for name in ("LOCal", "REMote", "RWLock")),
             self.inert(":DISPlay:ENABle", Switch(), True),
             self.inert(":DISPlay:DIGits", Integer(4, 7, 6), 6),
             Command(":DISPlay:CNDisplay", do=lambda: None),
             *(self.inert(f":DISPlay{window}:TEXT{tail}", kind, value)
-              for window in ("[:WINDow#1]", ":WINDow2") for tail, kind, value in (("[:DATA]", Text(), ""), (":STATe", Switch(), False))),
+              for window in ("[:WINDow#1]", ":WINDow2")
+              for tail, kind, value in (("[:DATA]", Text(), ""), (":STATe", Switch(), False))),
             self.inert(":ROUTe:TERMinals", Word("FRONt", "REAR"), "FRON"),
         ]  # fmt: skip
 
     def _preset(self) -> None:
         self.reset()
-        self.triggers.format.swapped = True
+        self.data.format.swapped = True
 
     def trigger(self) -> None:
         """*TRG."""

@@ -99,7 +99,7 @@ class TriggerModel:
     def _put(
         self, quantity: str, levels: np.ndarray, delay: float, count: int, ranging: str, fails: bool, name: str
     ) -> None:
-        self._smu.buffer(name)
+        self._smu.readings.buffer(name)
         self.blocks = 7
         self._run = lambda: self._sweep(quantity, levels, delay, count, ranging, fails, name)
 
@@ -114,14 +114,14 @@ class TriggerModel:
             function.source_range, function.source_auto = smu.model.ranges(quantity)[index].full_scale, False
         elif ranging == "AUTO":
             function.source_auto = True
-        smu.buffer(name).clear()
+        smu.readings.buffer(name).clear()
         runs = count or -(-ENDLESS_CAP // len(levels))
         function.level = float(levels[0])
         smu.put_output(True)
         for level in np.tile(levels, runs):
             function.level = float(level)
             core.wait(max(delay, 0.0))
-            smu.take(name)
+            smu.readings.take(name)
             if fails and core.last_limited:
                 break
         core.set_output(False)
@@ -134,16 +134,16 @@ class TriggerModel:
             count = Integer(1, 268_435_455).parse(values[0])
             delay = Number(0.0, 10e3, 0.0, "S").parse(values[1]) if len(values) > 1 else 0.0
             name = Text().parse(values[2]) if len(values) > 2 else "defbuffer1"
-            self._smu.buffer(name)
+            self._smu.readings.buffer(name)
             self._run, self.blocks = lambda: self._loop(count, delay, name), 5
         else:
             raise ScpiError(-224)
 
     def _loop(self, count: int, delay: float, name: str) -> None:
-        self._smu.buffer(name).clear()
+        self._smu.readings.buffer(name).clear()
         for _ in range(count):
             self._smu.core.wait(delay)
-            self._smu.take(name)
+            self._smu.readings.take(name)
 
     def _initiate(self) -> None:
         if self._run is None:

@@ -7,7 +7,8 @@ The 10 A pulse range is not simulated; the number of the interlock error is not 
 
 from __future__ import annotations
 
-from hwloop.mock.instruments.keysight_b2900_triggers import Ramp, Triggers
+from hwloop.mock.instruments.keysight_b2900_data import Data
+from hwloop.mock.instruments.keysight_b2900_triggers import Triggers
 from hwloop.mock.instruments.scpi import Command
 from hwloop.mock.instruments.scpi_kinds import Integer, Many, Number, Style, Switch, Text, Word
 from hwloop.mock.instruments.smu_instrument import NAMES, UNITS, SmuInstrument
@@ -81,6 +82,7 @@ class KeysightB2901A(SmuInstrument):
         settings.source, settings.measured = VOLTS, (AMPS, VOLTS)
         self.sensed, self.ohms_by_source, self.output_auto, self.trips = {"VOLT", "CURR"}, False, True, False
         self.remote_sense = False
+        self.data.reset()
         self.triggers.reset()
 
     def sense(self, names: list[str]) -> None:
@@ -134,11 +136,11 @@ class KeysightB2901A(SmuInstrument):
     # The tree.
     def commands(self) -> list[Command]:
         """See ScpiInstrument."""
-        self.ramps = {quantity: Ramp() for quantity in NAMES}
-        self.triggers = Triggers(self)
+        self.data = Data(self)
+        self.triggers = Triggers(self, self.data)
         return [
             *self._output_commands(), *self._source_commands(), *self._sense_commands(), *self._system_commands(),
-            *self.triggers.commands(),
+            *self.data.commands(), *self.triggers.commands(),
         ]  # fmt: skip
 
     def _output_commands(self) -> list[Command]:
@@ -239,8 +241,8 @@ class KeysightB2901A(SmuInstrument):
             self.inert(":SYSTem:LFRequency", Integer(50, 60, 50), int(LINE_HERTZ)),
             self.inert(":SYSTem:BEEPer:STATe", Switch(), True),
             Command(":SYSTem:BEEPer[:IMMediate]", (Number(55, 6640), Number(0.05, 12.75)), lambda *_: None),
-            Command(":SYSTem:TIME:TIMer:COUNt", ask=lambda: self.style.number(self.triggers.seconds())),
-            Command(":SYSTem:TIME:TIMer:COUNt:RESet[:IMMediate]", do=self.triggers.reset_time),
+            Command(":SYSTem:TIME:TIMer:COUNt", ask=lambda: self.style.number(self.data.seconds())),
+            Command(":SYSTem:TIME:TIMer:COUNt:RESet[:IMMediate]", do=self.data.reset_time),
             Command(":SYSTem:PRESet", do=self.reset),
             *(Command(f":SYSTem:{name}", do=lambda: None) for name in ("LOCal", "REMote", "RWLock")),
             self.inert(":SYSTem:LANGuage", Text(), "DEF"),

@@ -116,8 +116,10 @@ class SmuCore:
         self.clock_seconds += seconds
 
     def aperture_seconds(self) -> float:
-        """Integration time of one reading."""
-        return max(self.function(quantity).nplc for quantity in self.settings.measured) / LINE_HERTZ
+        """Integration time of one reading; a filter repeats it."""
+        functions = [self.function(quantity) for quantity in self.settings.measured]
+        repeats = functions[0].filter_count if functions[0].filter_on else 1
+        return repeats * max(function.nplc for function in functions) / LINE_HERTZ
 
     def measure(self, level: float | None = None) -> Reading:
         """Source (the set level, or `level`), wait, integrate. Raises PowerLossError by `faults`."""

@@ -88,6 +88,8 @@ class Function:
     nplc: float = 1.0
     remote_sense: bool = False
     autozero: bool = True
+    filter_on: bool = False
+    filter_count: int = 10
     delay_seconds: float = 0.0
     delay_auto: bool = True
 
