@@ -1,7 +1,7 @@
 """Other people's drivers, unchanged, against the simulated source meters, over TCP and over a pseudo-terminal.
 
-PyMeasure: Keithley 2400 and 2450. QCoDeS: Keithley 2400 and 2450; for the Keysight B2900 its driver of the B2962A, whose
-command set is the same. PyVISA alone: the sweep example of the B2900 manual.
+PyMeasure: Keithley 2400 and 2450. QCoDeS: Keithley 2400 and 2450; for the Keysight B2900 its driver of the B2962A,
+whose command set is the same. PyVISA alone: a sweep of the B2900 in the steps that its manual gives.
 """
 
 import contextlib
@@ -166,7 +166,7 @@ def test_qcodes_driver_of_the_b2900_family_measures_a_resistor():
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_pyvisa_runs_a_sweep_as_the_b2900_manual_has_it(port):
+def test_pyvisa_runs_a_sweep_in_the_steps_of_the_b2900_manual(port):
     with resource_of(KeysightB2911A(Resistor(OHMS), 6), port) as resource:
         smu = pyvisa.ResourceManager("@py").open_resource(resource, read_termination="\n", write_termination="\n")
         for line in (
