@@ -90,6 +90,8 @@ class Channel:
             if accuracy is not None
         }
         self._declare()
+        for group in (self.source, self.measure, self.relative, self.filter):
+            group.before_write = timebase.catch_up  # a running sweep ends with the settings it began with
         self._forget()
 
     def reset(self) -> None:
@@ -289,9 +291,7 @@ class Channel:
             nplc=Attribute(1.0, number(0.001, 25)),
             autozero=Attribute(float(AUTOZERO_AUTO), self.zero),
             autorangev=Attribute(1.0, lambda value: self._set_autorange(self.measure, "v", flag(value))),
-            autorangei=Attribute(
-                1.0, lambda value: self._set_autorange(self.measure, "i", choice(0, 1, 2)(value))
-            ),
+            autorangei=Attribute(1.0, lambda value: self._set_autorange(self.measure, "i", choice(0, 1, 2)(value))),
             rangev=Attribute(source_volts[0].full_scale, lambda value: self.set_measure_range("v", value)),
             rangei=Attribute(model.amps_ranges[0].full_scale, lambda value: self.set_measure_range("i", value)),
             lowrangev=Attribute(source_volts[0].full_scale, number(0, most_volts)),

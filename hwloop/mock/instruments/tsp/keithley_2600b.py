@@ -12,7 +12,7 @@ from hwloop.mock.instruments.terminals import Terminals
 from hwloop.mock.instruments.tolerance import instrument_key, subkey
 from hwloop.mock.instruments.tsp.channel import Channel
 from hwloop.mock.instruments.tsp.errors import ErrorQueue, TspError
-from hwloop.mock.instruments.tsp.lua import PowerLostError, LuaEngine
+from hwloop.mock.instruments.tsp.lua import LuaEngine, PowerLostError
 from hwloop.mock.instruments.tsp.models import MODELS
 from hwloop.mock.instruments.tsp.output import Output
 from hwloop.mock.instruments.tsp.panel import Panel
@@ -44,15 +44,13 @@ class Keithley2600B:
         self._readings_left: int | None = None
         self._timebase = Timebase()
         self._errors = ErrorQueue()
-        self._status = StatusModel(_CHANNELS)
+        self._status = StatusModel(_CHANNELS, self._timebase.watch)
         self._output = Output()
         key = instrument_key(model, serial_number)
         self.smus = [
             Smu(
                 name,
-                Channel(
-                    self.model, subkey(key, name), end, self._timebase, line_hertz, lambda: self.interlock_closed
-                ),
+                Channel(self.model, subkey(key, name), end, self._timebase, line_hertz, lambda: self.interlock_closed),
                 self._timebase,
                 self._status,
                 self._reading_taken,
@@ -119,8 +117,8 @@ class Keithley2600B:
                 self._command(line.strip())
         except TspError as error:
             self.push_error(error)
-        if was_busy:
-            self._timebase.catch_up()  # what ran in the background had its visible moment
+        if was_busy and self._timebase.is_watched:
+            self._timebase.catch_up()  # what runs in the background had its visible moment
         if self._prompts.showerrors:
             while len(self._errors) > 0:
                 self._output.text("{:g}\t{}\t{:g}\t{:g}\n".format(*self._errors.next()))
@@ -197,6 +195,7 @@ class Keithley2600B:
         self._panel.reset()
 
     def _status_byte(self) -> int:
+        self._timebase.watch()
         return self._status.status_byte(len(self._errors) > 0, self._output.is_waiting)
 
     # -- the object tree ------------------------------------------------------------------------------------------

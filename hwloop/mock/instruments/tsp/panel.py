@@ -42,9 +42,7 @@ class Panel:
 
     def nodes(self) -> dict[str, Node]:
         """display, beeper and digio as scripts see them."""
-        channels = {
-            name: self._digits[name].node(measure=self._functions[name].node()) for name in self._digits
-        }
+        channels = {name: self._digits[name].node(measure=self._functions[name].node()) for name in self._digits}
         return {
             "display": self._screen.node(
                 **_DISPLAY_CONSTANTS,

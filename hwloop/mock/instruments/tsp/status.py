@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hwloop.mock.instruments.tsp.tree import Attribute, Group, Node, number
 
 MEASUREMENT_SUMMARY, SYSTEM_SUMMARY, ERROR_AVAILABLE, QUESTIONABLE_SUMMARY = 1, 2, 4, 8
@@ -15,6 +17,8 @@ _ALL = 0xFFFF
 
 class RegisterSet:
     """Condition, transition filters, event and enable registers of one set; `bits` are its constants by name."""
+
+    watch: Callable[[], None] = staticmethod(lambda: None)  # called when a program looks
 
     def __init__(self, bits: dict[str, int], parent: RegisterSet | None = None, parent_bit: int = 0):
         self.condition = 0
@@ -43,13 +47,15 @@ class RegisterSet:
 
     def read_event(self) -> float:
         """The event register, which reading clears."""
+        self.watch()
         event, self.event = self.event, 0
         self._sum_up()
         return float(event)
 
     def clear(self) -> None:
         """Forgets the events."""
-        self.read_event()
+        self.event = 0
+        self._sum_up()
 
     def reset(self) -> None:
         """Filters, enables and events as at power-on."""
@@ -74,10 +80,14 @@ class RegisterSet:
     def node(self, **children: Node) -> Node:
         """The set as scripts see it."""
         node = self._filters.node(**{name: float(bit) for name, bit in self._bits.items()}, **children)
-        node.getters["condition"] = lambda: float(self.condition)
+        node.getters["condition"] = self._read_condition
         node.getters["event"] = self.read_event
         node.setters["enable"] = lambda value: type(self).enable.fset(self, value)
         return node
+
+    def _read_condition(self) -> float:
+        self.watch()
+        return float(self.condition)
 
     def _sum_up(self) -> None:
         if self._parent is not None:
@@ -85,9 +95,9 @@ class RegisterSet:
 
 
 class StatusModel:
-    """All register sets of a two-channel instrument; `channels` are the names of its channels ("smua", "smub")."""
+    """All register sets of a two-channel instrument with `channels` ("smua", "smub"); `watch` learns that one looks."""
 
-    def __init__(self, channels: tuple[str, ...]):
+    def __init__(self, channels: tuple[str, ...], watch: Callable[[], None]):
         measurement_bits = {
             "VLMT": VOLTAGE_LIMIT,
             "VOLTAGE_LIMIT": VOLTAGE_LIMIT,
@@ -130,6 +140,8 @@ class StatusModel:
         self.system = RegisterSet({"EXT": 1})
         self.standard.happen(POWER_ON)
         self._request_enable = 0
+        for registers in self._all():
+            registers.watch = watch
 
     def measured(self, channel: str, bit: int, value: bool) -> None:
         """A channel's measurement condition changes: its own set and the summary over the channels."""

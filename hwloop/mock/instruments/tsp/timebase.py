@@ -58,15 +58,24 @@ class Detector:
 
 
 class Timebase:
-    """The instrument's clock, its tasks and its events. `held` are the channels."""
+    """The instrument's clock, its tasks and its events. `held` are the channels.
+
+    Tasks run when somebody waits for them, reads what they store, or changes a setting; and after a message that looked
+    at the status (`is_watched`), so that a program which polls it sees the instrument busy once, and then done.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.held: list[Holding] = []
         self.detectors: list[Detector] = []
+        self.is_watched = False
         self._order = count()
         self._events = count(1)
         self._tasks: list[tuple[float, int, Task]] = []
+
+    def watch(self) -> None:
+        """Somebody looks at the status."""
+        self.is_watched = True
 
     def new_event(self) -> int:
         """A number for one more kind of event."""
@@ -110,6 +119,7 @@ class Timebase:
 
     def catch_up(self) -> None:
         """Runs the tasks, in order of time, until each has ended or waits for an event."""
+        self.is_watched = False
         while self._tasks:
             due, _, task = heapq.heappop(self._tasks)
             if due > self.seconds:
@@ -227,9 +237,7 @@ class _Blender:
         self._timebase = timebase
         self._event = timebase.new_event()
         self._fired: set[int] = set()
-        self._inputs = [
-            Detector(timebase, lambda place=place: self._input(place)) for place in range(_BLENDER_INPUTS)
-        ]
+        self._inputs = [Detector(timebase, lambda place=place: self._input(place)) for place in range(_BLENDER_INPUTS)]
         self.settings = Group("trigger.blender", orenable=Attribute(False, lambda value: bool(choice(0, 1)(value))))
 
     def reset(self) -> None:
@@ -240,9 +248,7 @@ class _Blender:
 
     def node(self) -> Node:
         stimulus = Node("synchronous_table", get_index=self._stimulus, set_index=self._tune)
-        return self.settings.node(
-            EVENT_ID=float(self._event), stimulus=stimulus, clear=lambda *_: self._fired.clear()
-        )
+        return self.settings.node(EVENT_ID=float(self._event), stimulus=stimulus, clear=lambda *_: self._fired.clear())
 
     def _input(self, place: int) -> None:
         self._fired.add(place)

@@ -44,6 +44,7 @@ class Group:
     def __init__(self, luatype: str, **attributes: Attribute):
         self._luatype = luatype
         self._attributes = attributes
+        self.before_write: Callable[[], None] = _nothing
         self.reset()
 
     def reset(self) -> None:
@@ -56,6 +57,7 @@ class Group:
         check = self._attributes[name].check
         if check is None:
             raise TspError(1100)
+        self.before_write()
         setattr(self, name, check(value))
 
     def node(self, **objects: Any) -> Node:
@@ -119,6 +121,10 @@ def as_number(value: Any) -> float:
     if math.isnan(result):
         raise TspError(-104)
     return result
+
+
+def _nothing() -> None:
+    """A group that nobody watches."""
 
 
 def argument(arguments: tuple, position: int) -> Any:
