@@ -1,1 +1,1 @@
-"""Simulated bench instruments: they speak what their manuals say and measure whatever hangs at their terminals."""
+"""Simulated bench instruments: state machines that speak as their manuals say, behind sockets and pseudo-terminals."""

@@ -19,8 +19,9 @@ from hwloop.mock.instruments.tsp.panel import Panel
 from hwloop.mock.instruments.tsp.scripts import FACTORY, Scripts
 from hwloop.mock.instruments.tsp.smu import Smu
 from hwloop.mock.instruments.tsp.status import OPERATION_COMPLETE, StatusModel
-from hwloop.mock.instruments.tsp.timebase import Timebase, Triggers
+from hwloop.mock.instruments.tsp.timebase import Timebase
 from hwloop.mock.instruments.tsp.tree import Attribute, Group, Node, number, number_argument, switch
+from hwloop.mock.instruments.tsp.triggers import Triggers
 
 FIRMWARE = "3.4.0"
 _CHANNELS = ("smua", "smub")

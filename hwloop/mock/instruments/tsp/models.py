@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwloop.mock.instruments.tolerance import Accuracy
+from hwloop.mock.instruments.tsp.errors import TspError
+
+OVERRANGE = 1.01  # of a range's name can be sourced
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Model:
     default_limit_volts: float
     default_limit_amps: float
     envelope: tuple[tuple[float, float], ...]
-    interlock_volts: float | None  # ranges from here up need the interlock closed
+    interlock_above_volts: float | None  # source ranges and limits above need the interlock closed
     has_output_enable: bool
     delay_auto_by_default: bool
 
@@ -41,9 +44,28 @@ class Model:
         """The ranges of "v" or "i", small ones first."""
         return self.volts_ranges if quantity == "v" else self.amps_ranges
 
+    def source_ranges(self, quantity: str) -> tuple[Range, ...]:
+        """The ranges of "v" or "i" that the source has, small ones first."""
+        return tuple(found for found in self.ranges(quantity) if found.source is not None)
+
+    def largest(self, quantity: str) -> float:
+        """The largest level or limit, in volts or amps."""
+        return self.ranges(quantity)[-1].full_scale * OVERRANGE
+
+    def range_for(self, quantity: str, value: float, sourcing: bool = False) -> Range:
+        """The smallest range that holds `value` (volts or amps); the largest where none does."""
+        fitting = self.source_ranges(quantity) if sourcing else self.ranges(quantity)
+        return next((found for found in fitting if abs(value) <= found.full_scale * OVERRANGE), fitting[-1])
+
+    def asked_range(self, quantity: str, value: float, sourcing: bool = False) -> Range:
+        """The range that a program asks for by naming a `value`; error 1101 where none holds it."""
+        if abs(value) > self.largest(quantity):
+            raise TspError(1101)
+        return self.range_for(quantity, value, sourcing)
+
     def permits(self, volts: float, amps: float) -> bool:
         """Whether a source of `volts` with `amps` stays inside the power envelope."""
-        return any(volts <= bound * 1.01 and amps <= most * 1.01 for bound, most in self.envelope)
+        return any(volts <= bound * OVERRANGE and amps <= most * OVERRANGE for bound, most in self.envelope)
 
 
 def _percent(gain_percent: float, offset: float) -> Accuracy:
@@ -108,7 +130,7 @@ MODELS = {
             20.0,
             0.1,
             ((20.0, 1.5), (200.0, 0.1)),
-            200.0,
+            20.2,
             False,
             False,
         ),
@@ -121,7 +143,7 @@ MODELS = {
             20.0,
             0.1,
             ((20.0, 1.5), (200.0, 0.1)),
-            200.0,
+            20.2,
             False,
             True,
         ),

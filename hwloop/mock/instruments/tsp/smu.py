@@ -6,8 +6,9 @@ from typing import Any
 
 from hwloop.mock.instruments.tsp import status as bits
 from hwloop.mock.instruments.tsp.buffers import NV_CAPACITY, Entry, ReadingBuffer
-from hwloop.mock.instruments.tsp.channel import OVERFLOW, STATUS_RELATIVE, Channel, Reading
+from hwloop.mock.instruments.tsp.channel import Channel
 from hwloop.mock.instruments.tsp.errors import TspError
+from hwloop.mock.instruments.tsp.meter import OVERFLOW, STATUS_RELATIVE, Reading
 from hwloop.mock.instruments.tsp.status import StatusModel
 from hwloop.mock.instruments.tsp.sweep import TriggerModel
 from hwloop.mock.instruments.tsp.timebase import Task, Timebase
@@ -121,10 +122,10 @@ class Smu:
         return node
 
     def _measure_node(self) -> Node:
-        channel = self.channel
-        node = channel.measure.node(filter=channel.filter.node(), rel=channel.relative.node())
+        meter = self.channel.meter
+        node = meter.settings.node(filter=meter.filter.node(), rel=meter.relative.node())
         for quantity in "vi":
-            node.getters["range" + quantity] = lambda quantity=quantity: channel.shown_measure_range(quantity)
+            node.getters["range" + quantity] = lambda quantity=quantity: meter.range(quantity).full_scale
         for kinds in _KINDS:
             node.objects[kinds] = lambda *arguments, kinds=kinds: self._measure(kinds, arguments)
             node.objects["overlapped" + kinds] = lambda *arguments, kinds=kinds: self._overlap(kinds, arguments)
@@ -163,9 +164,9 @@ class Smu:
         return ReadingBuffer(int(capacity), self._timebase.catch_up).node()
 
     def _compliance(self) -> bool:
-        limited = self.channel.compliance()
-        self._show_limit(limited)
-        return limited
+        self._timebase.now(self.channel.looking())
+        self._show_limit(self.channel.operating.limited)
+        return self.channel.operating.limited
 
     def _set_sense(self, value: object) -> None:
         sense = choice(0, 1, 3)(value)
@@ -181,13 +182,13 @@ class Smu:
             for kind, buffer in zip(kinds, buffers, strict=False):
                 self._keep(reading, kind, buffer)
 
-        measure = self.channel.measure
+        measure = self.channel.meter.settings
         spent_seconds = float(measure.interval)
         for _ in range(int(measure.count)):
             if measure.interval > spent_seconds:
                 yield float(measure.interval - spent_seconds)
             begun_seconds = self._timebase.seconds
-            yield from self.channel.measuring(store)
+            yield from self.channel.meter.measuring(store)
             spent_seconds = self._timebase.seconds - begun_seconds
 
     def _store(self, reading: Reading, kind: str, buffer: ReadingBuffer) -> None:
@@ -198,8 +199,7 @@ class Smu:
     def _look_at(self, reading: Reading) -> None:
         self._taken()
         self._show_limit(reading.limited)
-        overflow = OVERFLOW in (abs(reading.volts), abs(reading.amps))
-        self._status.measured(self.name, bits.READING_OVERFLOW, overflow)
+        self._status.measured(self.name, bits.READING_OVERFLOW, reading.overflows)
 
     def _show_limit(self, limited: bool) -> None:
         sources_volts = self.channel.source_quantity == "v"
@@ -208,7 +208,7 @@ class Smu:
 
     def _keep(self, reading: Reading, kind: str, buffer: ReadingBuffer) -> None:
         function, unit = _NAMES[kind]
-        relative = STATUS_RELATIVE * bool(getattr(self.channel.relative, "enable" + kind))
+        relative = STATUS_RELATIVE * bool(getattr(self.channel.meter.relative, "enable" + kind))
         buffer.store(
             Entry(
                 self._shown(reading, kind),
@@ -227,7 +227,7 @@ class Smu:
 
     def _shown(self, reading: Reading, kind: str) -> float:
         value = reading.value(kind)
-        relative = self.channel.relative
+        relative = self.channel.meter.relative
         if getattr(relative, "enable" + kind) and abs(value) != OVERFLOW:
             value -= getattr(relative, "level" + kind)
         return value

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from hwloop.mock.instruments.tsp.buffers import ReadingBuffer
-from hwloop.mock.instruments.tsp.channel import Channel, Reading
+from hwloop.mock.instruments.tsp.channel import Channel
 from hwloop.mock.instruments.tsp.errors import TspError
 from hwloop.mock.instruments.tsp.lua import list_of_numbers
-from hwloop.mock.instruments.tsp.timebase import Detector, Task, Timebase, detector_node
+from hwloop.mock.instruments.tsp.meter import Reading
+from hwloop.mock.instruments.tsp.timebase import Detector, Task, Timebase
 from hwloop.mock.instruments.tsp.tree import Attribute, Group, Node, argument, choice, number, number_argument
+from hwloop.mock.instruments.tsp.triggers import detector_node
 
 _EVENTS = ("SWEEPING", "ARMED", "SOURCE_COMPLETE", "MEASURE_COMPLETE", "PULSE_COMPLETE", "SWEEP_COMPLETE", "IDLE")
 _LAYERS = ("arm", "source", "measure", "endpulse")
@@ -126,7 +128,7 @@ class TriggerModel:
                 post(self._events["SOURCE_COMPLETE"])
                 yield detectors["measure"]
                 if self._measure.action:
-                    yield from channel.measuring(self._keep)
+                    yield from channel.meter.measuring(self._keep)
                 post(self._events["MEASURE_COMPLETE"])
                 yield detectors["endpulse"]
                 if self._source.action and self._endpulse.action != _HOLD:
@@ -174,8 +176,7 @@ class TriggerModel:
         self._set_levels(kind, levels)
 
     def _set_levels(self, kind: str, levels: np.ndarray) -> None:
-        largest = self._channel.model.ranges(kind)[-1].full_scale * 1.01
-        if np.abs(levels).max() > largest:
+        if np.abs(levels).max() > self._channel.model.largest(kind):
             raise TspError(1101)
         self._levels, self._quantity = levels, kind
 
