@@ -42,9 +42,11 @@ class VoltageSource:
         """See Terminals."""
 
 
-def Resistor(ohms: float, lead_ohms: float = 0.0) -> VoltageSource:  # noqa: N802 (a part, as the others)
+class Resistor(VoltageSource):
     """A resistor of `ohms` behind leads of `lead_ohms` together."""
-    return VoltageSource(0.0, ohms, lead_ohms)
+
+    def __init__(self, ohms: float, lead_ohms: float = 0.0):
+        super().__init__(0.0, ohms, lead_ohms)
 
 
 @dataclass(frozen=True)

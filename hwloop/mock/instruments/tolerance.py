@@ -37,23 +37,29 @@ class LinearError:
         return value * (1.0 + self.gain) + self.offset
 
 
-def instrument_key(model: str, serial_number: str) -> np.uint64:
-    """The stream of everything hidden in one instrument."""
-    return stream(_DOMAIN, zlib.crc32(model.encode()), zlib.crc32(serial_number.encode()))
+@dataclass(frozen=True)
+class Keys:
+    """Streams of an instrument, or of a part of it: `hidden` follows the serial number, `drawn` the seed as well."""
+
+    hidden: np.uint64
+    drawn: np.uint64
+
+    @classmethod
+    def of(cls, model: str, serial_number: int, seed: int) -> Keys:
+        """Those of a whole instrument."""
+        hidden = stream(_DOMAIN, zlib.crc32(model.encode()), serial_number)
+        return cls(hidden, stream(int(hidden), seed))
+
+    def part(self, *names: int | str) -> Keys:
+        """Those of a part, by names and numbers in order."""
+        return Keys(_sub(self.hidden, *names), _sub(self.drawn, *names))
 
 
-def subkey(key: np.uint64, *names: int | str) -> np.uint64:
-    """The stream of a part of an instrument, by names and numbers in order."""
-    for name in names:
-        key = derive_many(key, np.uint64(zlib.crc32(name.encode()) if isinstance(name, str) else name % 2**64))
-    return np.uint64(key)
-
-
-def linear_error(key: np.uint64, accuracy: Accuracy) -> LinearError:
-    """The hidden error of the range that `key` names, inside its `accuracy`."""
+def linear_error(keys: Keys, accuracy: Accuracy) -> LinearError:
+    """The hidden error of the range that `keys` name, inside its `accuracy`."""
     return LinearError(
-        0.5 * accuracy.gain * _truncated_normal(subkey(key, "gain")),
-        0.5 * accuracy.offset * _truncated_normal(subkey(key, "offset")),
+        0.5 * accuracy.gain * _truncated_normal(_sub(keys.hidden, "gain")),
+        0.5 * accuracy.offset * _truncated_normal(_sub(keys.hidden, "offset")),
     )
 
 
@@ -65,6 +71,12 @@ def noise(key: np.uint64, counter: int) -> float:
 def drift(key: np.uint64, since_seconds: float, now_seconds: float) -> float:
     """How far a zero has wandered between two instants, in units of its standard deviation; 0 when they are equal."""
     return _wander(key, now_seconds) - _wander(key, since_seconds)
+
+
+def _sub(key: np.uint64, *names: int | str) -> np.uint64:
+    for name in names:
+        key = derive_many(key, np.uint64(zlib.crc32(name.encode()) if isinstance(name, str) else name % 2**64))
+    return np.uint64(key)
 
 
 def _wander(key: np.uint64, seconds: float) -> float:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from hwloop.mock.instruments.terminals import Operating, Terminals
-from hwloop.mock.instruments.tolerance import LinearError, linear_error, subkey
+from hwloop.mock.instruments.tolerance import Keys, LinearError, linear_error
 from hwloop.mock.instruments.tsp.errors import TspError
 from hwloop.mock.instruments.tsp.meter import Meter
 from hwloop.mock.instruments.tsp.models import OVERRANGE, Model, Range
@@ -24,12 +22,12 @@ _REST = Operating(0.0, 0.0, False)
 
 
 class Channel:
-    """A source-measure unit. `key`: its hidden errors; `interlock()` tells whether the safety circuit is closed."""
+    """A source-measure unit. `keys`: its hidden errors; `interlock()` tells whether the safety circuit is closed."""
 
     def __init__(
         self,
         model: Model,
-        key: np.uint64,
+        keys: Keys,
         terminals: Terminals,
         timebase: Timebase,
         line_hertz: float,
@@ -40,15 +38,15 @@ class Channel:
         self.sense = 0.0
         self._timebase = timebase
         self._interlock = interlock
-        self._errors = {
-            (quantity, found.full_scale): linear_error(subkey(key, "source", quantity, place), found.source)
+        self.errors = {
+            (quantity, found.full_scale): linear_error(keys.part("source", quantity, place), found.source)
             for quantity in "vi"
             for place, found in enumerate(model.ranges(quantity))
             if found.source is not None
         }
         self.source = self._declare()
         self.source.before_write = timebase.catch_up  # a running sweep ends with the settings it began with
-        self.meter = Meter(self, key, timebase, line_hertz)
+        self.meter = Meter(self, keys, timebase, line_hertz)
         self._rest()
 
     def reset(self) -> None:
@@ -204,7 +202,7 @@ class Channel:
         return min(max(error.of(limit), 0.5 * limit), self.meter.bound(limited))
 
     def _error(self, quantity: str, found: Range) -> LinearError:
-        return self._errors[quantity, found.full_scale]
+        return self.errors[quantity, found.full_scale]
 
     # -- checks ---------------------------------------------------------------------------------------------------
     def _try(self, name: str, value: float, check: Callable[[], None]) -> float:

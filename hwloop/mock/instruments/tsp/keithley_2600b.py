@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hwloop.mock.instruments.faults import Faults, PowerLossError
 from hwloop.mock.instruments.terminals import Terminals
-from hwloop.mock.instruments.tolerance import instrument_key, subkey
+from hwloop.mock.instruments.tolerance import Keys, LinearError
 from hwloop.mock.instruments.tsp.channel import Channel
 from hwloop.mock.instruments.tsp.errors import ErrorQueue, TspError
-from hwloop.mock.instruments.tsp.lua import LuaEngine, PowerLostError
+from hwloop.mock.instruments.tsp.lua import LuaEngine
 from hwloop.mock.instruments.tsp.models import MODELS
 from hwloop.mock.instruments.tsp.output import Output
 from hwloop.mock.instruments.tsp.panel import Panel
@@ -36,28 +37,28 @@ class Keithley2600B:
     """
 
     def __init__(
-        self, model: str, serial_number: str, terminals: tuple[Terminals, Terminals], line_hertz: float = 50.0
+        self,
+        model: str,
+        serial_number: int,
+        terminals: tuple[Terminals, Terminals],
+        seed: int = 0,
+        line_hertz: float = 50.0,
     ):
         self.model, self.serial_number = MODELS[model], serial_number
-        self.interlock_closed = True
+        self.faults = Faults()
         self._line_hertz = line_hertz
         self._received = b""
-        self._readings_left: int | None = None
         self._timebase = Timebase()
         self._errors = ErrorQueue()
         self._status = StatusModel(_CHANNELS, self._timebase.watch)
         self._output = Output()
-        key = instrument_key(model, serial_number)
-        self.smus = [
-            Smu(
-                name,
-                Channel(self.model, subkey(key, name), end, self._timebase, line_hertz, lambda: self.interlock_closed),
-                self._timebase,
-                self._status,
-                self._reading_taken,
+        keys = Keys.of(model, serial_number, seed)
+        self.smus = []
+        for name, end in zip(_CHANNELS, terminals, strict=True):
+            channel = Channel(
+                self.model, keys.part(name), end, self._timebase, line_hertz, lambda: not self.faults.interlock_open
             )
-            for name, end in zip(_CHANNELS, terminals, strict=True)
-        ]
+            self.smus.append(Smu(name, channel, self._timebase, self._status, self.faults.count_reading))
         self._timebase.held.extend(smu.channel for smu in self.smus)
         self._triggers = Triggers(self._timebase)
         self._panel = Panel(_CHANNELS)
@@ -81,7 +82,7 @@ class Keithley2600B:
     def say(self, data: bytes) -> bytes:
         """Takes bytes as they come, returns what the instrument answers to the messages that they complete.
 
-        Raises PowerLostError when `power_off` says that the instrument stops here.
+        Raises PowerLossError where `faults` say that the power is gone, in the middle of a script too.
         """
         *lines, self._received = (self._received + data).split(b"\n")
         if len(self._received) > _LONGEST_LINE_BYTES:
@@ -91,25 +92,27 @@ class Keithley2600B:
             self._message(line.rstrip(b"\r").decode("latin-1"))
         return self._output.take()
 
-    def power_off(self, after_readings: int = 0) -> None:
-        """The mains go after so many further readings (0: at the next message): `say` raises PowerLostError."""
-        self._readings_left = after_readings
+    def forget_input(self) -> None:
+        """A new controller: a half message, and what the last one did not read, are dropped."""
+        self._received = b""
+        self._output.clear()
+
+    def hidden_error(self, channel: str, role: str, quantity: str, full_scale: float) -> LinearError:
+        """The truth of a range: `channel` "smua", `role` "source" or "measure", `quantity` "v" or "i"."""
+        unit = next(smu.channel for smu in self.smus if smu.name == channel)
+        return (unit if role == "source" else unit.meter).errors[quantity, full_scale]
 
     def push_error(self, error: TspError) -> None:
         """An error enters the queue, with its bit in the standard event register."""
         self._errors.push(error)
         self._status.error(error.number)
 
-    def open_interlock(self) -> None:
-        """The safety circuit opens; an output that needs it goes off."""
-        self.interlock_closed = False
-        for smu in self.smus:
-            smu.channel.interlock_opened()
-
     # -- messages -------------------------------------------------------------------------------------------------
     def _message(self, line: str) -> None:
-        if self._readings_left == 0:
-            raise PowerLostError("power off")
+        self._watch()
+        if self.faults.interlock_open:
+            for smu in self.smus:
+                smu.channel.interlock_opened()
         self._timebase.seconds += _MESSAGE_SECONDS
         was_busy = self._timebase.is_busy
         errors_before = len(self._errors)
@@ -234,7 +237,7 @@ class Keithley2600B:
     def _localnode(self) -> Node:
         facts = {
             "model": self.model.name,
-            "serialno": self.serial_number,
+            "serialno": str(self.serial_number),
             "version": FIRMWARE,
             "revision": FIRMWARE,
             "linefreq": self._line_hertz,
@@ -256,12 +259,6 @@ class Keithley2600B:
         self._timebase.catch_up()
         self._timebase.spend(seconds)
 
-    # -- faults ---------------------------------------------------------------------------------------------------
-    def _reading_taken(self) -> None:
-        if self._readings_left is not None:
-            if self._readings_left <= 0:
-                raise PowerLostError("power off")
-            self._readings_left -= 1
-
     def _watch(self) -> None:
-        """Called now and then while a script runs."""
+        if self.faults.is_off:
+            raise PowerLossError

@@ -87,12 +87,11 @@ return wrapped, object, execute, compile
 """
 
 
-class PowerLostError(Exception):
-    """The instrument stopped in the middle of a script."""
-
-
 class LuaEngine:
-    """Runs chunks and publishes nodes. `report(error)` takes what goes into the queue; `emit(text)` what is printed."""
+    """Runs chunks and publishes nodes. `report(error)` takes what goes into the queue; `emit(text)` what is printed.
+
+    `watch()` is called now and then while a script runs; what it raises ends the script and comes out of `execute`.
+    """
 
     def __init__(
         self,
@@ -182,7 +181,7 @@ class LuaEngine:
             raise self._broken
         try:
             self._watch()
-        except PowerLostError as stop:
+        except Exception as stop:
             self._broken = stop
             raise
 

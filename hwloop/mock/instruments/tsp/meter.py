@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwloop.mock.instruments.tolerance import drift, linear_error, noise, subkey
+from hwloop.mock.instruments.tolerance import Keys, drift, linear_error, noise
 from hwloop.mock.instruments.tsp.models import Range
 from hwloop.mock.instruments.tsp.timebase import Task, Timebase
 from hwloop.mock.instruments.tsp.tree import Attribute, Group, choice, number
@@ -65,18 +65,18 @@ class Reading:
 
 
 class Meter:
-    """Measures what `channel` drives. `key`: its hidden errors and noise."""
+    """Measures what `channel` drives. `keys`: its hidden errors and noise."""
 
-    def __init__(self, channel: Channel, key: np.uint64, timebase: Timebase, line_hertz: float):
+    def __init__(self, channel: Channel, keys: Keys, timebase: Timebase, line_hertz: float):
         self._channel = channel
         self._model = channel.model
         self._timebase = timebase
         self._line_hertz = line_hertz
-        self._noise_key = subkey(key, "noise")
-        self._drift_keys = {quantity: subkey(key, "drift", quantity) for quantity in "vi"}
+        self._noise_key = keys.part("noise").drawn
+        self._drift_keys = {quantity: keys.part("drift", quantity).drawn for quantity in "vi"}
         self._draws = 0
-        self._errors = {
-            (quantity, found.full_scale): linear_error(subkey(key, "measure", quantity, place), found.measure)
+        self.errors = {
+            (quantity, found.full_scale): linear_error(keys.part("measure", quantity, place), found.measure)
             for quantity in "vi"
             for place, found in enumerate(self._model.ranges(quantity))
         }
@@ -155,8 +155,9 @@ class Meter:
         )
 
     def _zero(self, value: float) -> float:
+        value = choice(AUTOZERO_OFF, AUTOZERO_ONCE, AUTOZERO_AUTO)(value)
         self._zeroed_seconds = self._timebase.seconds
-        return choice(AUTOZERO_OFF, AUTOZERO_ONCE, AUTOZERO_AUTO)(value)
+        return value
 
     def _set_range(self, quantity: str, value: float) -> float:
         full_scale = self._model.asked_range(quantity, number()(value)).full_scale
@@ -211,7 +212,7 @@ class Meter:
         )
 
     def _shown(self, quantity: str, value: float, found: Range) -> float:
-        value = self._errors[quantity, found.full_scale].of(value)
+        value = self.errors[quantity, found.full_scale].of(value)
         value += self._noise(found.full_scale) / math.sqrt(self._averaged)
         if self.settings.autozero != AUTOZERO_AUTO:
             wandered = drift(self._drift_keys[quantity], self._zeroed_seconds, self._timebase.seconds)

@@ -178,9 +178,7 @@ class Smu:
     def _readings(self, kinds: str, buffers: list[ReadingBuffer], seen) -> Task:
         def store(reading: Reading) -> None:
             seen(reading)
-            self._look_at(reading)
-            for kind, buffer in zip(kinds, buffers, strict=False):
-                self._keep(reading, kind, buffer)
+            self._store(reading, list(zip(kinds, buffers, strict=False)))
 
         measure = self.channel.meter.settings
         spent_seconds = float(measure.interval)
@@ -191,10 +189,11 @@ class Smu:
             yield from self.channel.meter.measuring(store)
             spent_seconds = self._timebase.seconds - begun_seconds
 
-    def _store(self, reading: Reading, kind: str, buffer: ReadingBuffer) -> None:
-        """The trigger model's readings: once a point, for its first buffer, the status looks at it."""
+    def _store(self, reading: Reading, targets: list[tuple[str, ReadingBuffer]]) -> None:
+        """The trigger model's readings."""
         self._look_at(reading)
-        self._keep(reading, kind, buffer)
+        for kind, buffer in targets:
+            self._keep(reading, kind, buffer)
 
     def _look_at(self, reading: Reading) -> None:
         self._taken()

@@ -19,11 +19,11 @@ _EVENTS = ("SWEEPING", "ARMED", "SOURCE_COMPLETE", "MEASURE_COMPLETE", "PULSE_CO
 _LAYERS = ("arm", "source", "measure", "endpulse")
 _HOLD = 1
 _LAYER_SECONDS = 10e-6  # of each pass, data sheet: trigger in to source change
-Store = Callable[[Reading, str, ReadingBuffer], None]
+Store = Callable[[Reading, list[tuple[str, ReadingBuffer]]], None]
 
 
 class TriggerModel:
-    """smuX.trigger. `store(reading, kind, buffer)` keeps readings; `busy(is_sweeping)` tells the status model."""
+    """smuX.trigger. `store(reading, [(kind, buffer)])` keeps them; `busy(is_sweeping)` tells the status model."""
 
     def __init__(self, channel: Channel, timebase: Timebase, store: Store, busy: Callable[[bool], None]):
         self._channel = channel
@@ -128,7 +128,7 @@ class TriggerModel:
                 post(self._events["SOURCE_COMPLETE"])
                 yield detectors["measure"]
                 if self._measure.action:
-                    yield from channel.meter.measuring(self._keep)
+                    yield from channel.meter.measuring(lambda reading: self._store(reading, self._targets))
                 post(self._events["MEASURE_COMPLETE"])
                 yield detectors["endpulse"]
                 if self._source.action and self._endpulse.action != _HOLD:
@@ -151,10 +151,6 @@ class TriggerModel:
             return count
         free = [buffer.capacity - len(buffer.entries) for _, buffer in self._targets if self._measure.action]
         return max(free, default=1)
-
-    def _keep(self, reading: Reading) -> None:
-        for kind, buffer in self._targets:
-            self._store(reading, kind, buffer)
 
     def _linear(self, kind: str, arguments: tuple) -> None:
         start, stop, points = (number_argument(arguments, position) for position in (1, 2, 3))
