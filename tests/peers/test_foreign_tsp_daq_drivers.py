@@ -5,7 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from hwloop.mock.instruments.elements import Resistor
+from hwloop.mock.instruments.elements import FixedPins, Resistor
+from hwloop.mock.instruments.keysight_34970a import Keysight34970A
+from hwloop.mock.instruments.keysight_daq970a import KeysightDaq970A
 from hwloop.mock.instruments.server import serve_instrument
 from hwloop.mock.instruments.tsp.keithley_2600b import Keithley2600B
 
@@ -83,3 +85,48 @@ def test_keithley2600_finds_the_object_tree_and_sweeps_two_channels_by_the_trigg
     assert amps_b == pytest.approx(np.array(levels) / 1e3, abs=1e-6)
     assert driver.read_error_queue() == []
     driver.disconnect()
+
+
+def test_daqmon_logs_a_timed_scan_of_the_34970a_over_a_serial_port():
+    daqmon = pytest.importorskip("daqmon.instrument")
+    pin_volts = np.linspace(-3.0, 3.0, 20)
+    with serve_instrument(Keysight34970A(4711, FixedPins(pin_volts)), "pty", threading.Lock()) as served:
+        driver = daqmon.HP34970A(served.name, timeout=5)
+        driver.open()
+        assert driver.idn().startswith("HEWLETT-PACKARD,34970A")
+        channels = [101, 102, 120]
+        driver.configure_dc_voltage(channels, range_val="10", nplc=10)
+        driver.set_scan_list(channels)
+        driver.set_channel_delay(102, 0.01)
+        driver.set_scan_interval(2.0)
+        driver.set_scan_count(0)
+        driver.enable_channel_in_readings()
+        assert daqmon.normalize_range(driver.query_channel_range(101, "VOLT:DC")) == "10"
+        assert float(driver.query_channel_nplc(101, "VOLT:DC")) == 10
+        assert driver.query_trigger_count() == "+9.90000000E+37"
+        driver.initiate_scan()
+        assert driver.get_data_count() == 3
+        readings = driver.query_readings_with_channels("DATA:REM? 3")
+        assert [channel for _, channel in readings] == channels
+        assert [volts for volts, _ in readings] == pytest.approx(pin_volts[[0, 1, 19]], abs=200e-6)
+        driver.abort_scan()
+        driver.close()
+
+
+@pytest.mark.parametrize("model", [Keysight34970A, KeysightDaq970A])
+def test_the_manuals_own_example_of_a_scan_works_over_visa(model):
+    pyvisa = pytest.importorskip("pyvisa")
+    pin_volts = np.linspace(-3.0, 3.0, 60)
+    with serve_instrument(model(4711, FixedPins(pin_volts)), "tcp:127.0.0.1:0", threading.Lock()) as served:
+        manager = pyvisa.ResourceManager("@py")
+        with manager.open_resource(resource(served), read_termination="\n", write_termination="\n") as daq:
+            assert model.model in daq.query("*IDN?")
+            daq.write("*RST")
+            daq.write("CONF:VOLT:DC 10,(@103,108,215)")
+            daq.write("TRIG:COUN 2")
+            daq.write("INIT")
+            values = daq.query_ascii_values("FETC?")
+            assert values == pytest.approx([*pin_volts[[2, 7, 34]]] * 2, abs=300e-6)
+            daq.write("SENS:VOLT:LOUD 1")
+            assert daq.query("SYST:ERR?") == '-113,"Undefined header"'
+        manager.close()

@@ -161,7 +161,8 @@ def test_an_open_lead_lets_a_current_source_run_to_its_limit():
 
 def test_a_current_source_of_nothing_is_a_voltmeter():
     bench = Bench(VoltageSource(0.7, 1e3))
-    bench.tell("smua.source.func = 0", "smua.source.rangei = 100e-9", "smua.measure.rangev = 1", "smua.source.output = 1")
+    bench.tell("smua.source.func = 0", "smua.source.rangei = 100e-9", "smua.measure.rangev = 1")
+    bench.tell("smua.source.output = 1")
     assert bench.number("smua.measure.v()") == pytest.approx(0.7, abs=0.5e-3)
 
 
