@@ -56,6 +56,7 @@ class ReadingBuffer:
     def __init__(self, capacity: int, catch_up: Callable[[], None]):
         self.capacity = capacity
         self.entries: list[Entry] = []
+        self.changed: Callable[[], None] = lambda: None  # called when readings come or go
         self._catch_up = catch_up
         only_while_empty = self._only_while_empty
         self.settings = Group(
@@ -73,6 +74,7 @@ class ReadingBuffer:
         """A measurement command is about to store; without append mode that clears first."""
         if not self.settings.appendmode:
             self.entries.clear()
+            self.changed()
 
     def store(self, entry: Entry) -> None:
         """Keeps a reading; a full buffer keeps what it has, or with FILL_WINDOW the newest."""
@@ -82,6 +84,7 @@ class ReadingBuffer:
                 return
             del self.entries[0]
         self.entries.append(entry)
+        self.changed()
 
     @property
     def is_full(self) -> bool:
@@ -92,6 +95,7 @@ class ReadingBuffer:
         """Forgets all readings."""
         self._catch_up()
         self.entries.clear()
+        self.changed()
 
     def count(self) -> float:
         """How many readings there are."""

@@ -12,7 +12,7 @@ from hwloop.mock.instruments.faults import Faults, PowerLossError
 from hwloop.mock.instruments.terminals import Terminals
 from hwloop.mock.instruments.tolerance import Keys, LinearError
 from hwloop.mock.instruments.tsp.channel import Channel
-from hwloop.mock.instruments.tsp.errors import ErrorQueue, TspError
+from hwloop.mock.instruments.tsp.errors import TEXTS, ErrorQueue, TspError
 from hwloop.mock.instruments.tsp.lua import LuaEngine
 from hwloop.mock.instruments.tsp.models import MODELS
 from hwloop.mock.instruments.tsp.output import Output
@@ -63,7 +63,7 @@ class Keithley2600B:
         self._triggers = Triggers(self._timebase)
         self._panel = Panel(_CHANNELS)
         self._prompts = Group("localnode", prompts=Attribute(False, switch), showerrors=Attribute(False, switch))
-        self._engine = LuaEngine(self.push_error, self._output.text, self._output.number, self._watch)
+        self._engine = LuaEngine(self._report, self._output.text, self._output.number, self._watch)
         self._scripts = Scripts(self._engine, self._output.text)
         self._timer_began = 0.0
         self._publish()
@@ -87,7 +87,7 @@ class Keithley2600B:
         *lines, self._received = (self._received + data).split(b"\n")
         if len(self._received) > _LONGEST_LINE_BYTES:
             self._received = b""
-            self.push_error(TspError(-363))
+            self._report(TspError(-363))
         for line in lines:
             self._message(line.rstrip(b"\r").decode("latin-1"))
         return self._output.take()
@@ -102,10 +102,9 @@ class Keithley2600B:
         unit = next(smu.channel for smu in self.smus if smu.name == channel)
         return (unit if role == "source" else unit.meter).errors[quantity, full_scale]
 
-    def push_error(self, error: TspError) -> None:
-        """An error enters the queue, with its bit in the standard event register."""
-        self._errors.push(error)
-        self._status.error(error.number)
+    def push_error(self, code: int, text: str = "") -> None:
+        """An error of the manual's list enters the queue, with its bit in the standard event register."""
+        self._report(TspError(code, text=text or TEXTS[code]))
 
     # -- messages -------------------------------------------------------------------------------------------------
     def _message(self, line: str) -> None:
@@ -120,7 +119,7 @@ class Keithley2600B:
             if not self._scripts.takes(line) and line.strip():
                 self._command(line.strip())
         except TspError as error:
-            self.push_error(error)
+            self._report(error)
         if was_busy and self._timebase.is_watched:
             self._timebase.catch_up()  # what runs in the background had its visible moment
         if self._prompts.showerrors:
@@ -232,6 +231,8 @@ class Keithley2600B:
         for name, item in tree.items():
             publish(name, item)
         self._engine.execute("node = {[1] = localnode}")
+        for name in tree:
+            self._engine.execute(f"if localnode ~= {name} then rawset(localnode, '{name}', {name}) end")
         self._engine.execute(FACTORY)
 
     def _localnode(self) -> Node:
@@ -258,6 +259,10 @@ class Keithley2600B:
         seconds = number(0, 100_000)(number_argument(arguments, 1))
         self._timebase.catch_up()
         self._timebase.spend(seconds)
+
+    def _report(self, error: TspError) -> None:
+        self._errors.push(error)
+        self._status.error(error.number)
 
     def _watch(self) -> None:
         if self.faults.is_off:

@@ -67,6 +67,8 @@ class Smu:
         self._status = status
         self._taken = taken
         self.buffers = [ReadingBuffer(NV_CAPACITY, timebase.catch_up) for _ in range(2)]
+        for buffer in self.buffers:
+            buffer.changed = self._show_buffers
         self._overlapped: list[Task] = []
         self.trigger = TriggerModel(channel, timebase, self._store, lambda sweeping: status.busy(name, sweeping))
 
@@ -77,7 +79,7 @@ class Smu:
         self.channel.reset()
         for buffer in self.buffers:
             buffer.settings.reset()
-            buffer.entries.clear()
+            buffer.clear()
 
     def abort(self, *_: object) -> None:
         """smuX.abort(): overlapped measurements and the sweep end."""
@@ -222,7 +224,9 @@ class Smu:
                 unit,
             )
         )
-        self._status.measured(self.name, bits.BUFFER_AVAILABLE, any(kept.entries for kept in self.buffers))
+
+    def _show_buffers(self) -> None:
+        self._status.measured(self.name, bits.BUFFER_AVAILABLE, any(buffer.entries for buffer in self.buffers))
 
     def _shown(self, reading: Reading, kind: str) -> float:
         value = reading.value(kind)

@@ -1,5 +1,6 @@
 """The simulated 2600B over bytes: identity, Lua, errors, source and measure, limits, formats, faults."""
 
+import socket
 import struct
 import threading
 
@@ -141,6 +142,8 @@ def test_compliance_shows_in_attribute_status_and_buffer(bench):
     assert int(bench.number("smua.nvbuffer1.statuses[1]")) & 0x40
     condition = bench.number("status.measurement.instrument.smua.condition")
     assert int(condition) == 2 + 256  # current limit, buffer available
+    bench.tell("smua.nvbuffer1.clear()")
+    assert int(bench.number("status.measurement.instrument.smua.condition")) == 2
     bench.tell("smua.source.limiti = 1e-3")
     assert bench.ask("smua.source.compliance") == "false"
     assert bench.number("status.measurement.instrument.smua.ILMT") == 2
@@ -196,6 +199,46 @@ def test_common_commands_and_the_status_byte(bench):
     bench.tell("*CLS", "*OPC")
     assert bench.tell("*ESE?;*ESR?") == b"32\n1\n"
     assert bench.errors() == []
+
+
+def test_a_current_limit_climbs_through_the_status_model_to_the_status_byte(bench):
+    for register in ("measurement.instrument.smua", "measurement.instrument", "measurement"):
+        bench.tell(f"status.{register}.enable = 65535")
+    bench.tell("status.request_enable = status.MSB", "smua.source.limiti = 1e-6", "smua.source.levelv = 1")
+    assert int(bench.number("status.condition")) == 0
+    bench.tell("smua.source.output = 1", "smua.measure.i()")
+    assert int(bench.number("status.condition")) == 1 + 64
+    assert int(bench.number("status.measurement.event")) & 8192  # by its instrument summary
+    assert int(bench.number("status.measurement.current_limit.condition")) == 2  # channel A
+    bench.tell("status.reset()")
+    assert int(bench.number("status.condition")) == 0
+    assert int(bench.number("status.measurement.enable")) == 0
+
+
+def test_transition_filters_choose_which_edge_is_an_event(bench):
+    register = "status.measurement.instrument.smua"
+    bench.tell(f"{register}.ptr = 0 {register}.ntr = {register}.ILMT", "smua.source.limiti = 1e-6")
+    bench.tell("smua.source.levelv = 1 smua.source.output = 1 smua.measure.i()")
+    assert int(bench.number(f"{register}.event")) == 0
+    bench.tell("smua.source.levelv = 0 smua.measure.i()")
+    assert int(bench.number(f"{register}.event")) == 2
+
+
+def test_display_beeper_lines_and_node_are_there(bench):
+    bench.tell("display.clear() display.settext('hello') beeper.beep(0.1, 1000)", "digio.writebit(3, 0)")
+    assert bench.ask("display.gettext()") == "hello"
+    assert bench.number("digio.readbit(3)") == 0 and bench.number("digio.readport()") == 2**14 - 1 - 4
+    assert bench.ask("node[1].model, localnode.smua.source.func") == "2602B\t1.00000e+00"
+    bench.tell("digio.writebit(15, 0)", "display.smua.digits = 9", "display.screen = display.SMUA_SMUB")
+    assert bench.errors() == [1401, -224]
+
+
+def test_filter_and_relative_readings(bench):
+    bench.tell("smua.source.levelv = 1 smua.source.output = 1", "smua.measure.filter.count = 10")
+    bench.tell("smua.measure.filter.enable = smua.FILTER_REPEAT_AVG smua.measure.rel.leveli = 100e-6")
+    bench.tell("smua.measure.rel.enablei = 1")
+    assert abs(bench.number("smua.measure.i(smua.nvbuffer1)")) < 1e-6
+    assert int(bench.number("smua.nvbuffer1.statuses[1]")) & (0x20 | 0x80) == 0xA0
 
 
 def test_prompts_and_errors_shown_at_once(bench):
@@ -281,6 +324,19 @@ def test_a_script_that_never_ends_ends_with_the_power():
     timer.start()
     with pytest.raises(PowerLossError):
         bench.tell("while true do end")
+
+
+def test_a_pushed_error_and_a_lost_connection_over_a_socket():
+    bench = Bench()
+    with serve_instrument(bench.instrument, "tcp:127.0.0.1:0", threading.Lock()) as served:
+        _, host, port = served.name.split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as controller:
+            bench.instrument.push_error(5001, "SMU is unresponsive")
+            controller.sendall(b"print(errorqueue.next())\n")
+            assert controller.recv(100).startswith(b"5.00100e+03\tSMU is unresponsive")
+            bench.instrument.faults.readings_until_power_loss = 3
+            controller.sendall(b"smua.measure.count = 9 smua.measure.i(smua.nvbuffer1) print('done')\n")
+            assert controller.recv(100) == b""  # closed, nothing said
 
 
 def test_it_answers_on_a_pseudo_terminal():
