@@ -147,12 +147,8 @@ class Keithley2600B:
         elif word in self._actions():
             self._actions()[word]()
         elif word in ("*ESE", "*SRE"):
-            target = self._status.standard if word == "*ESE" else None
-            value = number(0, 255)(parameter.strip() or None)
-            if target is not None:
-                target.enable = value
-            else:
-                self._status.request_enable = value
+            chosen = number(0, 255)(parameter.strip() or None)
+            (self._status.standard.set_enable if word == "*ESE" else self._status.set_request_enable)(chosen)
         else:
             raise TspError(-285, text=f"TSP Syntax error at line 1: unexpected symbol near `{command[:1]}'")
 

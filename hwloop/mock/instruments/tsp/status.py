@@ -67,8 +67,8 @@ class RegisterSet:
         """Which events sum up."""
         return int(self._filters.enable)
 
-    @enable.setter
-    def enable(self, value: float) -> None:
+    def set_enable(self, value: float) -> None:
+        """Chooses which events sum up."""
         self._filters.write("enable", value)
         self._sum_up()
 
@@ -82,7 +82,7 @@ class RegisterSet:
         node = self._filters.node(**{name: float(bit) for name, bit in self._bits.items()}, **children)
         node.getters["condition"] = self._read_condition
         node.getters["event"] = self.read_event
-        node.setters["enable"] = lambda value: type(self).enable.fset(self, value)
+        node.setters["enable"] = self.set_enable
         return node
 
     def _read_condition(self) -> float:
@@ -181,8 +181,8 @@ class StatusModel:
         """Which bits of the status byte ask for service (*SRE)."""
         return self._request_enable
 
-    @request_enable.setter
-    def request_enable(self, value: float) -> None:
+    def set_request_enable(self, value: float) -> None:
+        """Chooses which bits ask for service."""
         self._request_enable = int(number(0, 255)(value)) & ~MASTER_SUMMARY
 
     def clear(self) -> None:
@@ -209,7 +209,7 @@ class StatusModel:
                 "node_enable": lambda: float(self.request_enable),
                 "node_event": lambda: float(status_byte() & self.request_enable),
             },
-            setters={"request_enable": lambda value: type(self).request_enable.fset(self, value)},
+            setters={"request_enable": self.set_request_enable},
             objects={
                 "MSB": float(MEASUREMENT_SUMMARY),
                 "SSB": float(SYSTEM_SUMMARY),
