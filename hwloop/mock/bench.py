@@ -85,7 +85,7 @@ class Bench:
         )
         self.converters = Converters()
         self.lock = threading.RLock()
-        self.connection, self.outputs_routed = Connection.nothing(self.geometry.rows), False
+        self.connection, self.outputs_routed = Connection.without_levels(self.geometry.rows), False
         self.port_volts = 0.0
         columns = np.arange(self.geometry.columns, dtype=np.uint64)
         spread = normal_many(derive_many(stream(_BOARD_DOMAIN, config.board_serial), columns))
