@@ -151,7 +151,7 @@ void panel_route(uint8_t route, uint8_t array, uint16_t row, uint16_t column)
     if (holds_levels(route) != holds_levels(panel.route))
         levels_to_zero();
     panel_select_row((uses & ROW) != 0 ? row : NO_ROW);
-    panel_select_columns((uses & COLUMN) != 0 ? (uint16_t)(1u << column) : 0);
+    panel_select_columns((uint16_t)((uses & COLUMN) != 0 ? 1u << column : 0));
     panel.route = route;
     panel.routes = outputs | (panel.routes & any_divider) | ways[route].mode;
     if ((uses & CELL) != 0)
