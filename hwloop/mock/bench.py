@@ -89,7 +89,7 @@ class Bench:
         )
         self.converters = Converters(self.truth)
         self.lock = threading.RLock()
-        self.connection, self.outputs_routed = Connection.nothing(self.geometry.rows), False
+        self.connection, self.outputs_routed = Connection.without_levels(self.geometry.rows), False
         self.port_volts = 0.0
         self.held_volts = np.zeros(self.geometry.columns)   # outputs of the last solve, as they stand at the DAQ pins
         self._noise = 1.0 if config.board_effect("chain_noise") else 0.0
