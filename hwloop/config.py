@@ -68,7 +68,8 @@ class BoardConfig:
 
     `name` picks the simulated board; a real board says what it is. `serial` is the expected serial number (mock: the
     hardware to simulate; real: refused where another answers; None takes any). `port` is "tcp:HOST:PORT", "unix:PATH"
-    or a serial port. `state` makes a simulated board durable. `firmware` is the C firmware of backends host and
+    or a serial port. `state` makes a simulated board durable. `clock` says by what calibrations age: "bench" is for a
+    simulated board that is served like a real one. `firmware` is the C firmware of backends host and
     emulated where it is not the one that `make firmware` builds.
     """
 
@@ -82,11 +83,17 @@ class BoardConfig:
     state: Path | None = file_path(None)
     pristine: bool = switch(False)
     firmware: Path | None = file_path(None)
+    clock: str = choice("calendar", "calendar", "bench")
 
     @property
     def is_simulated(self) -> bool:
         """Whether the board stands on a simulated bench, whatever it is made of."""
         return self.backend in SIMULATED
+
+    @property
+    def ages_by_bench(self) -> bool:
+        """Whether its calibrations age by the board's own clock."""
+        return self.is_simulated or self.clock == "bench"
 
     @property
     def is_firmware(self) -> bool:

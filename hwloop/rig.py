@@ -186,6 +186,26 @@ def open_instruments(
         yield Instruments(smu, daq)
 
 
+def write_served_rig(path: Path, settings: RunSettings, port: str, resources: Mapping[str, str]) -> None:
+    """A rig file for a simulated bench that is served at `port`, with its instruments. Raises UsageError."""
+    board, array = settings.rig.board, settings.rig.array
+    lines = [
+        "# A simulated bench that `hwloop mock serve` serves, as if it were a real one.",
+        "[board]", 'backend = "real"', f"port = {json.dumps(port)}", 'clock = "bench"',
+        f"serial = {DEFAULT_SERIAL if board.serial is None else board.serial}",
+        "", "[array]", f"serial = {DEFAULT_SERIAL if array.serial is None else array.serial}",
+    ]
+    for role, resource in resources.items():
+        lines += ["", f"[{role}]", f"resource = {json.dumps(resource)}"]
+    if not settings.rig.has_converter_errors:
+        lines += ["", "[calibration]", 'use = "nominal"']
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
+
+
 def _expected_serial(table: SmuConfig | DaqConfig) -> str | None:
     """What has to answer; a simulated instrument was made with its number just before."""
     return table.serial if table.resource is not None else None
