@@ -84,6 +84,77 @@ class BoardError(HwloopError):
     exit_code = 5
 
 
+class AbsentInstrumentError(DeviceError):
+    """Nothing answers at an instrument's address."""
+
+
+class HeldInstrumentError(DeviceError):
+    """Another program holds the instrument."""
+
+
+class WrongInstrumentError(DeviceError):
+    """What answers is not the instrument that was asked for, or one that no driver knows."""
+
+
+class InstrumentError(HwloopError):
+    """An instrument, or the way to it, failed: at which `resource`, on which `command` (shown shortened), and why."""
+
+    exit_code = 5
+    _SHOWN_CHARACTERS = 100
+
+    def __init__(self, resource: str, command: str, why: str, remedy: str):
+        self.resource, self.command, self.why, self.remedy = resource, command, why, remedy
+        shown = command if len(command) <= self._SHOWN_CHARACTERS else command[: self._SHOWN_CHARACTERS] + " …"
+        super().__init__(f"{resource}: {why} (at {shown!r}); {remedy}")
+
+
+class InstrumentTimeoutError(InstrumentError):
+    """No reply, or no complete one, in time."""
+
+
+class InstrumentLostError(InstrumentError):
+    """The instrument closed the connection, or its port is gone: powered off, or unplugged."""
+
+
+class GarbledReplyError(InstrumentError):
+    """A reply that cannot be understood."""
+
+
+class InstrumentRefusalError(InstrumentError):
+    """The instrument's own error queue held `entries`, pairs of number and text, after a command."""
+
+    def __init__(self, resource: str, command: str, entries: tuple[tuple[int, str], ...]):
+        self.entries = entries
+        told = "; ".join(f"{number} {text}" for number, text in entries)
+        super().__init__(resource, command, f"the instrument refuses: {told}", self._remedy())
+
+    def _remedy(self) -> str:
+        return "see the number in its manual; nothing after this command can be relied on, so configure it again"
+
+
+class InterlockError(InstrumentRefusalError):
+    """The instrument's interlock is open, so its output stays off."""
+
+    def _remedy(self) -> str:
+        return "close the interlock of the test fixture, then switch the output on again"
+
+
+class SettingError(InstrumentError):
+    """An instrument took a setting, and reads back another."""
+
+
+class InLimitError(InstrumentError):
+    """An instrument's limit (compliance) acted where it must not."""
+
+
+class OpenLeadError(InstrumentError):
+    """What an instrument measures can only be an open lead."""
+
+
+class OutputUnknownError(InstrumentError):
+    """An output could not be switched off, or not be seen to be off."""
+
+
 class JournalError(HwloopError):
     """The journal of a run cannot be written any more; the run stops, and what was written stays."""
 

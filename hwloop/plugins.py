@@ -1,16 +1,19 @@
-"""Parts that other packages bring along, by entry points: programmers, solvers and boards of one's own.
+"""Parts that other packages bring along, by entry points: programmers, solvers, boards and instruments of one's own.
 
 A package names them in its pyproject.toml, for example
 
     [project.entry-points."hwloop.programmers"]
     gentle = "my_lab.gentle:new_programmer"
 
-and a rig chooses them by that name ([program] strategy, [solver] method, [board] backend). What each group loads:
+and a rig chooses them by that name ([program] strategy, [solver] method, [board] backend, an instrument's driver).
+What each group loads:
 
 hwloop.programmers  new_programmer(size, settings: ProgramSettings), which gives
                     program(port, cells, target_siemens) -> ProgramResult
 hwloop.solvers      new_half_step(session: Session) -> HalfStep
 hwloop.boards       connect(config: BoardConfig) -> Transport: a way to a board that speaks the wire table
+hwloop.smus         a class like those in hwloop.drivers.smu: a Smu with `models`, made of (port, identity, channel)
+hwloop.daqs         a class like those in hwloop.drivers.daq: a Daq with `models`, made of (port, identity)
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 from hwloop.errors import UsageError
 
 PROGRAMMERS, SOLVERS, BOARDS = "hwloop.programmers", "hwloop.solvers", "hwloop.boards"
+SMUS, DAQS = "hwloop.smus", "hwloop.daqs"
 
 
 def names(group: str) -> tuple[str, ...]:

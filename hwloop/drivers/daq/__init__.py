@@ -1,0 +1,1 @@
+"""Data acquisition units: one abstract class, one file a family."""

@@ -1,0 +1,1 @@
+"""Source-measure units: one abstract class, one file a family."""
