@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-WIRE_HASH = 0xB9B6463D
-WIRE_REVISION = 1
+WIRE_HASH = 0xA28C3D13
+WIRE_REVISION = 2
 TICK_HERTZ = 10000000
 MAX_COLUMNS = 16
 DELIMITER = 0
@@ -30,6 +30,9 @@ SCALE_BIAS_FULL_SCALE_NANOAMPS = 50000
 SCALE_GAIN_BANDWIDTH_HERTZ = 10000000
 SCALE_UNSETTLED_CODE = 24
 SCALE_SATURATED_CODE = 30400
+SCALE_REFERENCE_LOW_OHMS = 5000
+SCALE_REFERENCE_HIGH_OHMS = 50000
+SCALE_SUPPLY_FULL_SCALE_MICROVOLTS = 8192000
 
 LIMIT_AMPLITUDE_CODE = 32768
 LIMIT_FORM_CODE = 43254
@@ -60,6 +63,8 @@ TICKS_ROWS_A_BUS = 64
 TICKS_SETTLE_MIN = 50
 TICKS_LOAD = 200
 TICKS_LOAD_CHANGED_ROW = 10
+TICKS_HOLD_SETTLE = 100
+TICKS_HOLD_CHANGED_WORD = 10
 
 LINK_BYTES_PER_SECOND = 1000000
 LINK_EXCHANGE_MICROSECONDS = 1000
@@ -84,6 +89,8 @@ class Command(IntEnum):
     SAFE = 14
     STATUS = 15
     HEARTBEAT = 16
+    HOLD = 17
+    SAMPLE = 18
 
 
 class Status(IntEnum):
@@ -128,6 +135,8 @@ class Field(IntEnum):
     ENTRIES = 21
     ARRAY = 22
     TEMPERATURE = 23
+    LEVEL = 24
+    SAMPLE_SOURCE = 25
 
 
 class SolveFlag(IntEnum):
@@ -196,6 +205,43 @@ class Route(IntEnum):
     NOTHING = 0
     CELL_TO_SMU = 1
     OUTPUTS_TO_DAQ = 2
+    INPUT_TO_SMU = 3
+    INPUTS_TO_DAQ = 4
+    AMPLITUDE_TO_SMU = 5
+    AMPLITUDES_TO_DAQ = 6
+    GATE_TO_SMU = 7
+    ROW_TO_SMU = 8
+    COLUMN_TO_SMU = 9
+    SMU_TO_OUTPUT = 10
+    REFERENCE_TO_SMU = 11
+    REFERENCE_TO_TIA = 12
+    READ_TO_SMU = 13
+    LOOPBACK = 14
+
+
+class Reference(IntEnum):
+    """See protocol.toml, enums."""
+
+    LOW = 0
+    HIGH = 1
+
+
+class Hold(IntEnum):
+    """See protocol.toml, enums."""
+
+    AMPLITUDE = 0
+    GATE = 1
+    INPUT = 2
+    FEEDBACK = 3
+    BIAS = 4
+
+
+class SampleSource(IntEnum):
+    """See protocol.toml, enums."""
+
+    OUTPUTS = 0
+    CURRENTS = 1
+    SUPPLY = 2
 
 
 class SafeReason(IntEnum):
@@ -242,6 +288,8 @@ SEQUENCED = frozenset({
     Command.TEMPERATURE,
     Command.WAIT,
     Command.TIGHTEN,
+    Command.HOLD,
+    Command.SAMPLE,
 })
 
 
@@ -361,8 +409,11 @@ class DescribeReply:
     width_ticks_limit: int  # limit of a pulse [ticks]
     row_on_ticks_limit: int  # limit of a row's on-time in one command [ticks]
     pulse_energy_limit: int  # limit of amplitude_code^2 x width_ticks / 2^20
+    reference_low_ohms: int  # see [scales] [Ohm]
+    reference_high_ohms: int  # see [scales] [Ohm]
+    supply_full_scale_microvolts: int  # see [scales] [uV]
 
-    STRUCT: ClassVar[struct.Struct] = struct.Struct("<HHHBBIIIIIIIIIIIIIIIIIIIIIII")
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<HHHBBIIIIIIIIIIIIIIIIIIIIIIIIII")
 
     def pack(self) -> bytes:
         """The bytes on the wire."""
@@ -395,6 +446,9 @@ class DescribeReply:
             self.width_ticks_limit,
             self.row_on_ticks_limit,
             self.pulse_energy_limit,
+            self.reference_low_ohms,
+            self.reference_high_ohms,
+            self.supply_full_scale_microvolts,
         )
 
     @classmethod
@@ -753,12 +807,12 @@ class CompensateReply:
 
 @dataclass(frozen=True)
 class RouteRequest:
-    """Connect a cell to the SMU port, or the output pins to the DAQ port."""
+    """What stands at the SMU port and at the DAQ port."""
 
     route: int  # enum route
     array: int  # 0 A, 1 B
-    row: int  # row of the cell
-    column: int  # column of the cell
+    row: int  # row, or enum reference
+    column: int  # column
 
     STRUCT: ClassVar[struct.Struct] = struct.Struct("<BBHH")
 
@@ -779,7 +833,7 @@ class RouteRequest:
 
 @dataclass(frozen=True)
 class RouteReply:
-    """Connect a cell to the SMU port, or the output pins to the DAQ port."""
+    """What stands at the SMU port and at the DAQ port."""
 
     elapsed_ticks: int  # bench time that this command took [ticks]
 
@@ -955,6 +1009,92 @@ class StatusReply:
 
     @classmethod
     def unpack(cls, payload: bytes, offset: int = 0) -> StatusReply:
+        """From the bytes on the wire; raises struct.error where they are too few."""
+        return cls(*cls.STRUCT.unpack_from(payload, offset))
+
+
+@dataclass(frozen=True)
+class HoldRequest:
+    """Static levels at the instrument ports, for calibration; channels that are not listed keep theirs."""
+
+    what: int  # enum hold
+    bias_divider: int  # enum bias_divider; 0 where it is not BIAS
+
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<BB")
+
+    def pack(self) -> bytes:
+        """The bytes on the wire."""
+        return self.STRUCT.pack(
+            self.what,
+            self.bias_divider,
+        )
+
+    @classmethod
+    def unpack(cls, payload: bytes, offset: int = 0) -> HoldRequest:
+        """From the bytes on the wire; raises struct.error where they are too few."""
+        return cls(*cls.STRUCT.unpack_from(payload, offset))
+
+
+@dataclass(frozen=True)
+class HoldReply:
+    """Static levels at the instrument ports, for calibration; channels that are not listed keep theirs."""
+
+    elapsed_ticks: int  # bench time that this command took [ticks]
+
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<I")
+
+    def pack(self) -> bytes:
+        """The bytes on the wire."""
+        return self.STRUCT.pack(
+            self.elapsed_ticks,
+        )
+
+    @classmethod
+    def unpack(cls, payload: bytes, offset: int = 0) -> HoldReply:
+        """From the bytes on the wire; raises struct.error where they are too few."""
+        return cls(*cls.STRUCT.unpack_from(payload, offset))
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What stands at the ADCs as the route has it, without driving a line of the arrays."""
+
+    source: int  # enum sample_source
+    tia_range: int  # enum tia_range, of CURRENTS
+    averages: int  # samples
+
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<BBH")
+
+    def pack(self) -> bytes:
+        """The bytes on the wire."""
+        return self.STRUCT.pack(
+            self.source,
+            self.tia_range,
+            self.averages,
+        )
+
+    @classmethod
+    def unpack(cls, payload: bytes, offset: int = 0) -> SampleRequest:
+        """From the bytes on the wire; raises struct.error where they are too few."""
+        return cls(*cls.STRUCT.unpack_from(payload, offset))
+
+
+@dataclass(frozen=True)
+class SampleReply:
+    """What stands at the ADCs as the route has it, without driving a line of the arrays."""
+
+    elapsed_ticks: int  # read_settle + averages x sample [ticks]
+
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<I")
+
+    def pack(self) -> bytes:
+        """The bytes on the wire."""
+        return self.STRUCT.pack(
+            self.elapsed_ticks,
+        )
+
+    @classmethod
+    def unpack(cls, payload: bytes, offset: int = 0) -> SampleReply:
         """From the bytes on the wire; raises struct.error where they are too few."""
         return cls(*cls.STRUCT.unpack_from(payload, offset))
 

@@ -8,6 +8,7 @@ cut into batches, and on no order but that of pulses.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +17,23 @@ import numpy as np
 
 from hwloop.errors import CalibrationError, DeviceError
 from hwloop.link import protocol as wire
-from hwloop.link.protocol import ResetCause
+from hwloop.link.protocol import ResetCause, Route, SampleSource
 from hwloop.mock.bench_config import BenchConfig
 from hwloop.mock.bench_log import PulseList, Step
 from hwloop.mock.bench_snapshot import BenchState
 from hwloop.mock.bench_state import DurableState, StoredBench
 from hwloop.mock.board_truth import draw_board
+from hwloop.mock.connection import Connection
 from hwloop.mock.converters import Converters
 from hwloop.mock.devices import CellArray
 from hwloop.mock.packing import pack_columns
-from hwloop.mock.randomness import stream
+from hwloop.mock.randomness import derive_many, normal_many, stream
 from hwloop.mock.sampling import CurrentChain, Drive, OutputChain, sample_products, sample_reads, sample_solves
 
 AMPLIFIER_GAIN = 1e5
 COARSE_NOISE_AMPS, FINE_NOISE_AMPS = 20e-9, 4e-9    # white, a sample, chain of READ and MVM
 OUTPUT_NOISE_VOLTS = 60e-6              # white, a sample, at the output ADC
+SUPPLY_VOLTS = 5.0                      # analog, nominal
 _SENSOR_STEPS = 128                     # of the temperature sensor, a °C
 _CURRENT_DOMAIN, _OUTPUT_DOMAIN = 12, 13
 
@@ -63,6 +66,9 @@ class Bench:
 
     Where the state is durable, what was done is kept by `commit`, and held against other processes until `end`.
     `board_records` is what the board that goes on has kept for itself, in order; empty for one that was reset.
+
+    Instruments at the ports see `connection` and `outputs_routed`, which the board keeps up to date, and say in
+    `port_volts` what they drive; whoever lets the board or an instrument do something holds `lock` meanwhile.
     """
 
     def __init__(self, config: BenchConfig):
@@ -82,6 +88,9 @@ class Bench:
             config.board_effect("amplifier_offset"),
         )
         self.converters = Converters(self.truth)
+        self.lock = threading.RLock()
+        self.connection, self.outputs_routed = Connection.nothing(self.geometry.rows), False
+        self.port_volts = 0.0
         self._noise = 1.0 if config.board_effect("chain_noise") else 0.0
         output, codes_per_volt = self.truth.output_adc, self.converters.output_codes_per_volt
         self._current_key = stream(_CURRENT_DOMAIN, config.board_serial, config.seed)
@@ -166,6 +175,51 @@ class Bench:
                 self.converters.input_volts(input_code[part], rows), first_sample_tick[part], codes[part],
             )
         return codes
+
+    def sample_sums(self, source: int, tia_range: int, first_sample_tick: int, samples: int) -> np.ndarray:
+        """Sums (columns,) int64 of the codes of SAMPLE: what stands at the ADCs by `connection`. Of the supply there is
+        one, in the first entry."""
+        return self.sample_codes(source, tia_range, first_sample_tick, samples).sum(axis=0)
+
+    def sample_codes(self, source: int, tia_range: int, first_sample_tick: int, samples: int) -> np.ndarray:
+        """The codes (samples, columns) int64 themselves; noise by column and tick, as in READ and SOLVE."""
+        convert, seen = self.converters, self._at_adc(source, tia_range)
+        key, low, high = self._output_chain.key, 0, 65535
+        match source:
+            case SampleSource.OUTPUTS:
+                chain = self._output_chain
+                noise_codes, low, high = chain.noise_codes, -32768, 32767
+                ideal = seen * chain.codes_per_volt + chain.offset_codes + chain.bend_codes * seen**2
+            case SampleSource.CURRENTS:
+                chain = self._current_chain(tia_range, 65536, convert.read_codes_per_amp(tia_range))
+                key, noise_codes = chain.key, chain.noise_codes
+                ideal = seen * chain.codes_per_amp + chain.offset_codes
+            case SampleSource.SUPPLY:
+                slope = 65536 / (wire.SCALE_SUPPLY_FULL_SCALE_MICROVOLTS * 1e-6)
+                noise_codes, ideal = self._noise * OUTPUT_NOISE_VOLTS * slope, seen * slope
+        is_supply = source == SampleSource.SUPPLY
+        channels = np.arange(self.geometry.columns) + (wire.MAX_COLUMNS if is_supply else 0)
+        ticks = first_sample_tick + wire.TICKS_SAMPLE * np.arange(samples)
+        keys = derive_many(derive_many(key, channels.astype(np.uint64)), ticks.astype(np.uint64)[:, None])
+        values = ideal + noise_codes * normal_many(keys)
+        codes = np.clip(np.rint(values), low, high).astype(np.int64)
+        if is_supply:
+            codes[:, 1:] = 0
+        return codes
+
+    def _at_adc(self, source: int, tia_range: int) -> np.ndarray:
+        """Volts at the output chains or of the supply, or amps of the transimpedance amplifiers, (columns,)."""
+        connection, found = self.connection, np.zeros(self.geometry.columns)
+        match source, connection.route:
+            case SampleSource.OUTPUTS, Route.SMU_TO_OUTPUT:
+                found[connection.column] = self.port_volts
+            case SampleSource.OUTPUTS, Route.LOOPBACK:
+                found[:] = self.converters.amplitude_volts(connection.amplitude_code[: len(found)], np.arange(len(found)))
+            case SampleSource.CURRENTS, Route.REFERENCE_TO_TIA:
+                found[connection.column] = self.truth.read_volts / self.truth.reference_ohms[connection.row]
+            case SampleSource.SUPPLY, _:
+                found[0] = SUPPLY_VOLTS
+        return found
 
     def temperature_raw(self) -> int:
         """The sensor at the array now, 1/128 °C; it stops at the ends of 16 bits."""

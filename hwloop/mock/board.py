@@ -36,7 +36,7 @@ class SimulatedBoard(BoardSession):
         self.session, self.armed = state.session, bool(state.armed)
         self.safe_reason = SafeReason(state.safe_reason)
         self._open_tag, self._expected = state.open_tag, state.expected
-        self.panel.registers.take(values)
+        self.panel.take(values)
         self._kept_session, self._kept_values = state, values
         self._is_midway = False
 
@@ -75,7 +75,7 @@ class SimulatedBoard(BoardSession):
 
     def begin_session(self) -> None:
         """See BoardSession."""
-        self.panel.registers.ground()
+        self.panel.ground()
 
     def check_dead_man(self, now_seconds: float) -> None:
         """See BoardSession."""
@@ -87,7 +87,7 @@ class SimulatedBoard(BoardSession):
     def ground(self, reason: SafeReason) -> None:
         """See BoardSession."""
         super().ground(reason)
-        self.panel.registers.ground()
+        self.panel.ground()
 
     def end(self) -> None:
         """Keep the board as it stands, for one that goes on, then ground it; a command that something interrupted has

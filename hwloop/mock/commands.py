@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,13 +14,18 @@ from hwloop.link.protocol import (
     Command,
     Constraint,
     Field,
+    Hold,
     Layout,
     LimitKind,
     Polarity,
+    Reference,
+    Route,
+    SampleSource,
     Status,
     Target,
     TiaRange,
 )
+from hwloop.mock.connection import FIRST_INSTRUMENT_ROUTE, REFERENCE_ROUTES
 from hwloop.mock.panel import Panel
 from hwloop.mock.refusal import RefusalError, check_length, check_range
 from hwloop.mock.sections import (
@@ -36,6 +42,8 @@ from hwloop.mock.sections import (
 )
 
 BIAS_FOLLOWS = 0x80
+ROWS_ON_PINS = 16       # of ROUTE INPUTS_TO_DAQ
+T = TypeVar("T")
 
 
 def describe(panel: Panel) -> bytes:
@@ -51,7 +59,8 @@ def describe(panel: Panel) -> bytes:
         wire.SCALE_GAIN_BANDWIDTH_HERTZ, wire.SCALE_UNSETTLED_CODE, wire.SCALE_SATURATED_CODE,
         limits[LimitKind.AMPLITUDE_CODE],
         limits[LimitKind.FORM_CODE], limits[LimitKind.GATE_CODE], limits[LimitKind.WIDTH_TICKS],
-        limits[LimitKind.ROW_ON_TICKS], limits[LimitKind.PULSE_ENERGY],
+        limits[LimitKind.ROW_ON_TICKS], limits[LimitKind.PULSE_ENERGY], wire.SCALE_REFERENCE_LOW_OHMS,
+        wire.SCALE_REFERENCE_HIGH_OHMS, wire.SCALE_SUPPLY_FULL_SCALE_MICROVOLTS,
     ).pack()
 
 
@@ -80,7 +89,7 @@ def pulse(panel: Panel, payload: bytes) -> bytes:
         first_cell += n
     for position, on in _running(on_ticks[listed] for listed in pulsed_rows):
         check_range(Field.ROW_ON_TICKS, on, 0, limits[LimitKind.ROW_ON_TICKS], position)
-    panel.registers.end_cell_route()
+    panel.end_route()
     before = panel.bench.ticks
     for section, cells, amplitude, gate in planned:
         panel.pulse(section.array, section.polarity, cells, amplitude, gate, section.width_ticks)
@@ -112,7 +121,7 @@ def read(panel: Panel, payload: bytes) -> bytes:
         listed.append((section.array, cells))
         count += len(cells.cell)
     _check_reply_bytes(panel, wire.ReadReply.STRUCT.size + 2 * count + packed_bits_bytes(count))
-    panel.registers.end_cell_route()
+    panel.end_route()
     before = panel.bench.ticks
     readings = [panel.read(array, cells, request) for array, cells in listed]
     codes = np.concatenate([code for code, _ in readings] or [np.zeros(0, np.uint16)])
@@ -140,7 +149,7 @@ def solve(panel: Panel, payload: bytes) -> bytes:
         planned.append((section, batch, divider))
         reply_bytes += _answer_bytes(batch)
     _check_reply_bytes(panel, reply_bytes)
-    panel.registers.end_cell_route()
+    panel.end_route()
     before, load_ticks, answers = panel.bench.ticks, 0, b""
     for section, batch, divider in planned:
         load_ticks += panel.advance(panel.registers.load_masks(batch.rows, section.column_mask))
@@ -164,7 +173,7 @@ def mvm(panel: Panel, payload: bytes) -> bytes:
         planned.append((section, batch))
         reply_bytes += _answer_bytes(batch)
     _check_reply_bytes(panel, reply_bytes)
-    panel.registers.end_cell_route()
+    panel.end_route()
     before, load_ticks, answers = panel.bench.ticks, 0, b""
     for section, batch in planned:
         load_ticks += panel.advance(panel.registers.load_masks(batch.rows, section.column_mask))
@@ -174,26 +183,65 @@ def mvm(panel: Panel, payload: bytes) -> bytes:
 
 def compensate(panel: Panel, payload: bytes) -> bytes:
     """COMPENSATE: row, code pairs; a load may be spread over frames."""
-    request, offset = header_at(payload, 0, wire.CompensateRequest)
-    pairs = (len(payload) - offset) // 4
-    check_length(len(payload), offset + 4 * pairs)
-    words, _ = words_at(payload, offset, 2 * pairs)
-    row, code = words.reshape(-1, 2).astype(np.int64).T
+    request, words = _pairs(payload, wire.CompensateRequest)
+    row, code = words.astype(np.int64).T
     check_range(Field.ROW, row, 0, panel.geometry.rows - 1)
     check_range(Field.COMPENSATION_CODE, code, 0, wire.LIMIT_COMPENSATION_CODE)
-    return wire.CompensateReply(
-        panel.advance(panel.registers.load_compensation(row, code, bool(request.continued)))
-    ).pack()
+    return wire.CompensateReply(panel.compensate(row, code, bool(request.continued))).pack()
 
 
 def route(panel: Panel, payload: bytes) -> bytes:
-    """ROUTE: which cell, or which pins, the instrument ports see."""
+    """ROUTE: what the instrument ports see."""
     request = fixed_part(payload, wire.RouteRequest)
-    check_range(Field.TARGET, request.route, 0, wire.Route.OUTPUTS_TO_DAQ)
+    check_range(Field.TARGET, request.route, 0, Route.LOOPBACK)
     check_range(Field.ARRAY, request.array, 0, 1)
     check_range(Field.ROW, request.row, 0, panel.geometry.rows - 1)
     check_range(Field.COLUMN, request.column, 0, panel.geometry.columns - 1)
-    return wire.RouteReply(panel.advance(panel.registers.route(request))).pack()
+    if request.route in REFERENCE_ROUTES:
+        check_range(Field.ROW, request.row, 0, Reference.HIGH)
+    if request.route == Route.INPUTS_TO_DAQ:
+        check_range(Field.ROW, request.row, 0, request.row - request.row % ROWS_ON_PINS)
+    return wire.RouteReply(panel.route(request)).pack()
+
+
+def hold(panel: Panel, payload: bytes) -> bytes:
+    """HOLD: static levels for instruments, channel, code pairs."""
+    request, words = _pairs(payload, wire.HoldRequest)
+    check_range(Field.LEVEL, request.what, 0, Hold.BIAS)
+    check_range(Field.BIAS_CODE, request.bias_divider, 0, BiasDivider.BY_256 if request.what == Hold.BIAS else 0)
+    check_range(Field.TARGET, panel.registers.routed[0], FIRST_INSTRUMENT_ROUTE, Route.LOOPBACK)
+    channel, code = words.astype(np.int64).T
+    rows, columns, limits = panel.geometry.rows, panel.geometry.columns, panel.registers.limits
+    signed_code = words[:, 1].astype(np.int16).astype(np.int64)
+    match request.what:
+        case Hold.AMPLITUDE:
+            check_range(Field.COLUMN, channel, 0, columns - 1)
+            check_range(Field.AMPLITUDE_CODE, code, 0, limits[LimitKind.FORM_CODE])
+        case Hold.GATE:
+            check_range(Field.COLUMN, channel, 0, 0)
+            check_range(Field.GATE_CODE, code, 0, limits[LimitKind.GATE_CODE])
+        case Hold.INPUT:
+            check_range(Field.ROW, channel, 0, rows - 1)
+            code = signed_code
+        case Hold.FEEDBACK:
+            check_range(Field.COLUMN, channel, 0, columns - 1)
+            check_range(Field.FEEDBACK_CODE, code, 0, wire.LIMIT_FEEDBACK_CODE)
+        case Hold.BIAS:
+            check_range(Field.COLUMN, channel, 0, columns - 1)
+            check_range(Field.BIAS_CODE, signed_code, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE)
+            code = signed_code
+    return wire.HoldReply(panel.hold(request.what, channel, code, request.bias_divider)).pack()
+
+
+def sample(panel: Panel, payload: bytes) -> bytes:
+    """SAMPLE: sums of codes of what stands at the ADCs."""
+    request = fixed_part(payload, wire.SampleRequest)
+    check_range(Field.SAMPLE_SOURCE, request.source, 0, SampleSource.SUPPLY)
+    check_range(Field.TIA_RANGE, request.tia_range, 0, TiaRange.COARSE)
+    check_range(Field.SAMPLES, request.averages, 1, wire.LIMIT_SAMPLES)
+    before = panel.bench.ticks
+    sums = panel.sample(request)
+    return wire.SampleReply(panel.bench.ticks - before).pack() + sums.astype("<i4").tobytes()
 
 
 def temperature(panel: Panel, payload: bytes) -> bytes:
@@ -219,6 +267,15 @@ def tighten(panel: Panel, payload: bytes) -> bytes:
     check_range(Field.LIMIT, request.value, 0, panel.registers.limits[request.limit])
     panel.registers.limits[request.limit] = request.value
     return wire.TightenReply(0).pack()
+
+
+def _pairs(payload: bytes, header: type[T]) -> tuple[T, np.ndarray]:
+    """The fixed part, and the words behind it as pairs (n, 2) uint16."""
+    request, offset = header_at(payload, 0, header)
+    pairs = (len(payload) - offset) // 4
+    check_length(len(payload), offset + 4 * pairs)
+    words, _ = words_at(payload, offset, 2 * pairs)
+    return request, words.reshape(-1, 2)
 
 
 def _running(arrays) -> list[tuple[int, np.ndarray]]:
@@ -260,4 +317,5 @@ def _answers(codes: np.ndarray, saturated: np.ndarray, unsettled: np.ndarray) ->
 COMMANDS: dict[int, Callable[[Panel, bytes], bytes]] = {
     Command.PULSE: pulse, Command.READ: read, Command.SOLVE: solve, Command.MVM: mvm, Command.COMPENSATE: compensate,
     Command.ROUTE: route, Command.TEMPERATURE: temperature, Command.WAIT: wait, Command.TIGHTEN: tighten,
+    Command.HOLD: hold, Command.SAMPLE: sample,
 }

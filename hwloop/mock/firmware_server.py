@@ -49,7 +49,8 @@ class FirmwareServer(HostServer):
     def end(self) -> None:
         """See HostServer."""
         self.process.close()
-        self.panel.cut()
+        with self.bench.lock:
+            self.panel.cut()
         for sentence in [*self.panel.violations, *filter(None, [self.panel.failure])]:
             sys.stderr.write(f"simulated chips: {sentence}\n")
         self.bench.end()
@@ -76,7 +77,8 @@ class FirmwareServer(HostServer):
             if process.chips.fileno() in readable:
                 emulated = self.firmware.backend == EMULATED
                 stream = _gathered(process.chips) if emulated else _received(process.chips)
-                self._to_chips += self.panel.feed(stream)
+                with self.bench.lock:
+                    self._to_chips += self.panel.feed(stream)
                 # The firmware looks at its port before its dead-man: what hosts said meanwhile has to be there first.
                 self.hear_all()
                 self.take(time.monotonic())
@@ -129,7 +131,8 @@ class FirmwareServer(HostServer):
     def _start_again(self, reason: str) -> None:
         lived_seconds = time.monotonic() - self.process.started_seconds
         status = self.process.close()
-        self.panel.cut(ResetCause.WATCHDOG)
+        with self.bench.lock:
+            self.panel.cut(ResetCause.WATCHDOG)
         self._quick_deaths = self._quick_deaths + 1 if lived_seconds < QUICK_SECONDS else 0
         if self._quick_deaths >= QUICK_DEATHS:
             raise DeviceError(

@@ -21,11 +21,57 @@ class Panel:
     def __init__(self, bench: Bench):
         self.bench, self.geometry = bench, bench.geometry
         self.registers = BoardRegisters(self.geometry.rows)
+        self._show_connection()
 
     def advance(self, ticks: int) -> int:
         """Let bench time pass; gives the ticks that passed."""
         self.bench.ticks += ticks
         return ticks
+
+    def take(self, values: np.ndarray) -> None:
+        """Hold what BoardRegisters.values() gave."""
+        self.registers.take(values)
+        self._show_connection()
+
+    def ground(self) -> None:
+        """Everything but the limits to rest."""
+        self.registers.ground()
+        self._show_connection()
+
+    def compensate(self, rows: np.ndarray, codes: np.ndarray, continued: bool) -> int:
+        """Codes (n,) of `rows` (n,) in order; gives the ticks that passed."""
+        ticks = self.registers.load_compensation(rows, codes, continued)
+        self._show_connection()
+        return self.advance(ticks)
+
+    def route(self, request: wire.RouteRequest) -> int:
+        """Connect what ROUTE asks for; gives the ticks that passed."""
+        ticks = self.registers.route(request)
+        self._show_connection()
+        return self.advance(ticks)
+
+    def hold(self, what: int, channels: np.ndarray, codes: np.ndarray, bias_divider: int) -> int:
+        """Levels (n,) of `channels` (n,) in order; gives the ticks that passed."""
+        ticks = self.registers.hold(what, channels, codes, bias_divider)
+        self._show_connection()
+        return self.advance(ticks)
+
+    def end_route(self) -> None:
+        """A command that drives lines begins."""
+        if self.registers.routed[0]:
+            self.registers.end_route()
+            self._show_connection()
+
+    def sample(self, request: wire.SampleRequest) -> np.ndarray:
+        """Sums of codes (columns,) int64."""
+        sums = self.bench.sample_sums(
+            request.source, request.tia_range, self.bench.ticks + wire.TICKS_READ_SETTLE, request.averages
+        )
+        self.advance(wire.TICKS_READ_SETTLE + request.averages * wire.TICKS_SAMPLE)
+        return sums
+
+    def _show_connection(self) -> None:
+        self.bench.connection, self.bench.outputs_routed = self.registers.connection(), self.registers.outputs_routed
 
     def pulse(
         self, array: int, polarity: int, listed: CellList, amplitude_code: np.ndarray, gate_code: np.ndarray,

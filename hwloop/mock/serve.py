@@ -35,21 +35,24 @@ class BoardServer(HostServer):
 
     def end(self) -> None:
         """See HostServer."""
-        self.board.end()
+        with self.board.bench.lock:
+            self.board.end()
 
     def take(self, now_seconds: float) -> None:
         """See HostServer."""
         for host in list(self.hosts.values()):
             while host.frames:
                 for frame in self._reader.feed(host.frames.popleft() + b"\0"):
-                    reply = self.board.handle(frame, now_seconds)
+                    with self.board.bench.lock:
+                        reply = self.board.handle(frame, now_seconds)
                     if reply is not None:
                         # Told at once, so that the host works on this reply while the board works on the next request.
                         self.tell(host, reply.encode())
         # After listening: while the board itself was busy the host may have spoken. A board whose last host is gone is
         # about to end as it stands.
         if self.is_serving:
-            self.board.check_dead_man(now_seconds)
+            with self.board.bench.lock:
+                self.board.check_dead_man(now_seconds)
 
 
 def _server(config: BenchConfig, firmware: Firmware | None) -> HostServer:

@@ -12,6 +12,7 @@ import numpy as np
 from hwloop.calibration.constants import BoardConstants
 from hwloop.drivers.board.cell_frames import pack_pulses, pack_reads, unpack_reads
 from hwloop.drivers.board.counters import BoardCounters
+from hwloop.drivers.board.ports import Ports
 from hwloop.drivers.board.scales import Scales
 from hwloop.drivers.board.solving import (
     AS_READ,
@@ -41,7 +42,8 @@ class Board:
     `Board(link)` identifies the board passively; `open()` begins the session that lets lines move, once: a session that
     was grounded has lost its compensation, so it cannot be gone on with. Use it as a context manager: the board is
     grounded and the session closed on the way out, whatever happened.
-    `between_exchanges` is called before every exchange; it may raise to stop a run at a clean place.
+    `between_exchanges` is called before every exchange; it may raise to stop a run at a clean place. `ports` is what
+    stands at the instrument ports.
     """
 
     def __init__(self, link: Link, between_exchanges: Callable[[], None] = lambda: None):
@@ -62,6 +64,7 @@ class Board:
         self.scales = Scales.nominal(self.describe)
         self.rows, self.columns = self.describe.rows, self.describe.columns
         self.counters = BoardCounters()
+        self.ports = Ports(self.scales, self._exchange)
         self.opened_ticks = 0       # bench time when the session began
         self._heartbeat: threading.Thread | None = None
         self._closed = threading.Event()
@@ -74,6 +77,7 @@ class Board:
     def use(self, constants: BoardConstants) -> None:
         """Convert by these constants from here on; without them a board is taken to be without errors."""
         self.scales = Scales(self.describe, constants)
+        self.ports = Ports(self.scales, self._exchange)
 
     def open(self) -> None:
         """Begin the session; from here on commands move lines, and a heartbeat keeps the board awake.

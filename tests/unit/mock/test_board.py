@@ -214,7 +214,7 @@ def test_its_own_words_on_an_echoing_line_are_not_answered():
     assert host.board.handle(Frame(Command.STATUS, Status.BUSY, SESSION, 1, b""), 0.0) is None
 
 
-@pytest.mark.parametrize("kind", [0, 17, 100, 127])
+@pytest.mark.parametrize("kind", [0, 19, 100, 127])
 def test_an_unknown_command(kind):
     host = opened()
     reply = host.command(kind)
@@ -318,7 +318,9 @@ def random_payload(rng: np.random.Generator, kind: int) -> bytes:
         Command.COMPENSATE: lambda: words(0, mostly(0, 15, 16), mostly(0, 1023, 1024)),
         Command.WAIT: lambda: wire.WaitRequest(int(rng.integers(0, 1000))).pack(),
         Command.TIGHTEN: lambda: wire.TightenRequest(mostly(0, 5, 6), 2 ** mostly(8, 30, 31)).pack(),
-        Command.ROUTE: lambda: wire.RouteRequest(mostly(0, 2, 3), mostly(0, 1, 2), mostly(0, 15, 16), 3).pack(),
+        Command.ROUTE: lambda: wire.RouteRequest(mostly(0, 14, 15), mostly(0, 1, 2), mostly(0, 15, 16), 3).pack(),
+        Command.HOLD: lambda: wire.HoldRequest(mostly(0, 4, 5), 0).pack() + words(mostly(0, 3, 4), mostly(0, 2047, -1)),
+        Command.SAMPLE: lambda: wire.SampleRequest(mostly(0, 2, 3), mostly(0, 1, 2), mostly(1, 9, 0)).pack(),
     }
     payload = b"" if kind not in valid else valid[kind]()
     match rng.integers(0, 12):

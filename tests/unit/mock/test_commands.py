@@ -222,7 +222,7 @@ good = pulse_section(0, 1, 2)
         (Command.COMPENSATE, words(0, 3, 5, 16, 5), O, Field.ROW, 1, 16, 0, 15),
         (Command.COMPENSATE, words(0, 3, 5, 4, 1024), O, Field.COMPENSATION_CODE, 1, 1024, 0, 1023),
         (Command.COMPENSATE, words(0, 3), B, Field.ENTRIES, 0, 4, 2, 2),
-        (Command.ROUTE, wire.RouteRequest(3, 0, 0, 0).pack(), O, Field.TARGET, 0, 3, 0, 2),
+        (Command.ROUTE, wire.RouteRequest(15, 0, 0, 0).pack(), O, Field.TARGET, 0, 15, 0, 14),
         (Command.ROUTE, wire.RouteRequest(1, 2, 0, 0).pack(), O, Field.ARRAY, 0, 2, 0, 1),
         (Command.ROUTE, wire.RouteRequest(1, 0, 16, 0).pack(), O, Field.ROW, 0, 16, 0, 15),
         (Command.ROUTE, wire.RouteRequest(1, 0, 0, 4).pack(), O, Field.COLUMN, 0, 4, 0, 3),
