@@ -214,7 +214,8 @@ class Bench:
             case SampleSource.OUTPUTS, Route.SMU_TO_OUTPUT:
                 found[connection.column] = self.port_volts
             case SampleSource.OUTPUTS, Route.LOOPBACK:
-                found[:] = self.converters.amplitude_volts(connection.amplitude_code[: len(found)], np.arange(len(found)))
+                columns = np.arange(len(found))
+                found[:] = self.converters.amplitude_volts(connection.amplitude_code[columns], columns)
             case SampleSource.CURRENTS, Route.REFERENCE_TO_TIA:
                 found[connection.column] = self.truth.read_volts / self.truth.reference_ohms[connection.row]
             case SampleSource.SUPPLY, _:
