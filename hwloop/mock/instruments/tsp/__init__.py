@@ -1,0 +1,1 @@
+"""The Keithley 2600B family: Lua inside the instrument (TSP), two channels."""
