@@ -72,7 +72,7 @@ def open_simulated_bench(stack: ExitStack, config: BenchConfig, smu: str, instru
     stack.callback(thread.join, timeout=10)
     board = stack.enter_context(Board(Link(SocketTransport(ours, "simulated board"), timeout_seconds=60)))
     meter = SMUS[smu](BoardTerminals(world), instrument_serial)
-    scanner = Keysight34970A(BoardPins(world), instrument_serial)
+    scanner = Keysight34970A(instrument_serial, BoardPins(world))
     resources = []
     for instrument in (meter, scanner):
         served = stack.enter_context(serve_instrument(instrument, "tcp:127.0.0.1:0", world.lock))
