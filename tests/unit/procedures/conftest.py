@@ -25,9 +25,9 @@ from hwloop.mock.instruments.keysight_34970a import Keysight34970A
 from hwloop.mock.instruments.keysight_b2900 import KeysightB2911A
 from hwloop.mock.instruments.server import serve_instrument
 from hwloop.mock.instruments.tsp.keithley_2600b import Keithley2600B
+from hwloop.mock.ports import BenchPins, BenchTerminals
 from hwloop.mock.serve import BoardServer
 from hwloop.procedures.tools import Tools
-from tests.unit.procedures.wiring import BoardPins, BoardTerminals
 
 SMUS: dict[str, Callable] = {
     "2400": Keithley2400,
@@ -71,8 +71,8 @@ def open_simulated_bench(stack: ExitStack, config: BenchConfig, smu: str, instru
     stack.callback(theirs.close)
     stack.callback(thread.join, timeout=10)
     board = stack.enter_context(Board(Link(SocketTransport(ours, "simulated board"), timeout_seconds=60)))
-    meter = SMUS[smu](BoardTerminals(world), instrument_serial)
-    scanner = Keysight34970A(instrument_serial, BoardPins(world))
+    meter = SMUS[smu](BenchTerminals(world), instrument_serial)
+    scanner = Keysight34970A(instrument_serial, BenchPins(world))
     resources = []
     for instrument in (meter, scanner):
         served = stack.enter_context(serve_instrument(instrument, "tcp:127.0.0.1:0", world.lock))
