@@ -20,6 +20,8 @@ _NEAR_ZERO_VOLTS = 0.04         # within the small range, and beyond what the of
 _DAQ_RANGES, _SMU_RANGES = (10.0, 0.1), (2.0, 0.1)
 _SMU_REACH_VOLTS = 1.9
 _NPLC, _REPEATS = 1.0, 12        # repeated readings show how far single ones scatter
+# Unipolar DACs show their bend less, and there are few of them.
+_PULSE_SCANS = 8
 _SMU_READINGS = 2
 _SCAN_SECONDS = 0.06            # a channel: relay, delay, two integrations
 # A relay's own thermal voltage, which a unit's accuracy leaves out: 34901A data sheet, below 3 µV.
@@ -57,9 +59,12 @@ class DacCalibration:
         """See Procedure."""
         by_daq = self._by_daq(tools)
         points = len(_banks(tools, _reach_volts(by_daq))[0].codes)
-        count = tools.board.rows + tools.board.columns + 1
-        readings = points * count
-        seconds = _SCAN_SECONDS * readings if by_daq else reading_seconds(readings * _SMU_READINGS)
+        pulse_dacs = tools.board.columns + 1
+        count = tools.board.rows + pulse_dacs
+        if by_daq:
+            seconds = _SCAN_SECONDS * points * (tools.board.rows + _PULSE_SCANS * pulse_dacs)
+        else:
+            seconds = reading_seconds(points * count * _SMU_READINGS)
         how = f"the DAQ, {BLOCK} rows or columns at a time" if by_daq else "the SMU as voltmeter, one after another"
         return Plan(
             (f"{count} DACs at {points} codes each, measured by {how}",), ("daq",) if by_daq else ("smu",), seconds
@@ -90,8 +95,8 @@ class DacCalibration:
             ))  # fmt: skip
         method = (
             f"every DAC at {len(banks[0].codes)} codes by "
-            + (f"the DAQ in ranges of {_DAQ_RANGES[0]:g} V and" if by_daq else f"the SMU in ranges of {_SMU_RANGES[0]:g} V and")
-            + f" {_DAQ_RANGES[1]:g} V near zero; gain, offset and bend by generalised least squares"
+            + (f"the DAQ in its range of {_DAQ_RANGES[0]:g} V" if by_daq else f"the SMU in its range of {_SMU_RANGES[0]:g} V")
+            + f" and, near zero, {_DAQ_RANGES[1]:g} V; gain, offset and bend by generalised least squares"
         )
         return Findings(tuple(parameters), Residual(worst, _LIMIT_VOLTS, "V"), method, tuple(traces))
 
@@ -153,12 +158,13 @@ def _by_daq(tools: Tools, banks: list[Bank]) -> list[tuple[np.ndarray, np.ndarra
                 [RoutePort(Route.AMPLITUDES_TO_DAQ), _held(amplitudes, point), _held(gate, point)]
             )
             wired = np.append(pins[columns], pins[BLOCK])
-            seen = tools.daq.scan_volts(wired, range_volts, _NPLC)
+            seen = tools.daq.scan_volts(wired, range_volts, _NPLC, _PULSE_SCANS).mean(axis=0)
             checked(seen, "volts at the DAQ pins of amplitude and gate DACs")
             volts[1][:, point], volts[2][:, point] = seen[:-1], seen[-1]
             done += 1
             tools.on_step("DACs", done, total)
-    return [(of_bank, scatter) for of_bank in volts]
+    scatters = (scatter, scatter / np.sqrt(_PULSE_SCANS), scatter / np.sqrt(_PULSE_SCANS))
+    return list(zip(volts, scatters, strict=True))
 
 
 def _by_smu(tools: Tools, banks: list[Bank]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -56,9 +56,10 @@ def fit_linear(design: np.ndarray, points: np.ndarray, sigma: np.ndarray, shared
     weighted = cho_solve(cho_factor(covariance), scaled).T
     estimator = np.linalg.solve(weighted @ scaled, weighted) * scale[:, None]
     value = points @ estimator.T
+    residual = points - value @ design.T
     return LinearFit(
-        value, np.sqrt((estimator * sigma) ** 2 @ np.ones(len(sigma))),
-        np.sqrt(((estimator @ shared_95) ** 2).sum(axis=1)), points - value @ design.T,
+        value, np.sqrt(((estimator * sigma) ** 2).sum(axis=1)), np.sqrt(((estimator @ shared_95) ** 2).sum(axis=1)),
+        residual,
     )
 
 

@@ -17,6 +17,7 @@ NPLC = 1.0
 LINE_HERTZ = 50.0               # a reading takes no longer elsewhere
 _SETTLE_SECONDS = 3e-3          # several times what a range of 1 µA or more takes
 _LARGEST_LIMIT_AMPS = 1e-3
+_LIMIT_FACTOR = 2.0             # of the range: what it measures never meets the limit
 _VOLTMETER_AMPS = 1e-6          # the range whose zero the voltmeter sources
 READING_SECONDS = NPLC / LINE_HERTZ + _SETTLE_SECONDS + 1e-3
 _AUTOZERO_PHASES = 3
@@ -26,7 +27,7 @@ _AUTOZERO_PHASES = 3
 def voltmeter(smu: Smu, range_volts: float) -> Iterator[Smu]:
     """A source of 0 A that measures volts within ± `range_volts`."""
     with _switched_on(smu, SmuSetting(
-        "amps", limit=range_volts, source_range=_VOLTMETER_AMPS, measure_range=range_volts, nplc=NPLC,
+        "amps", limit=_LIMIT_FACTOR * range_volts, source_range=_VOLTMETER_AMPS, measure_range=range_volts, nplc=NPLC,
         settle_delay_seconds=_SETTLE_SECONDS,
     )):  # fmt: skip
         yield smu
@@ -36,7 +37,7 @@ def voltmeter(smu: Smu, range_volts: float) -> Iterator[Smu]:
 def ohmmeter(smu: Smu, amps: float, range_volts: float) -> Iterator[Smu]:
     """A source of up to ± `amps` that measures volts within ± `range_volts`, by four wires."""
     with _switched_on(smu, SmuSetting(
-        "amps", limit=range_volts, source_range=amps, measure_range=range_volts, nplc=NPLC, four_wire=True,
+        "amps", limit=_LIMIT_FACTOR * range_volts, source_range=amps, measure_range=range_volts, nplc=NPLC, four_wire=True,
         settle_delay_seconds=_SETTLE_SECONDS,
     )):  # fmt: skip
         yield smu
