@@ -55,20 +55,20 @@ class AdcCalibration:
             np.full(len(x), pooled_sigma(seen) / np.sqrt(_REPEATS)),
             meter_errors_95([smu.accuracy("volts", "source", float(levels.max()))], x, from_source),
         )
-        return Findings(
-            (
-                fit.parameter("output_adc_gain", "V/V", 0),
-                fit.parameter("output_adc_offset_volts", "V", 1),
-                fit.parameter("output_adc_bend_volts", "V", 2),
-            ),
-            Residual(_largest_but_shared(fit.residual, len(levels)), _LIMIT_VOLTS, "V"),
-            f"the SMU as source in place of the amplifiers at {len(levels)} levels within ±{levels.max():g} V, and what "
-            "the ADCs show at rest; gain, offset and bend by generalised least squares",
-            (Trace(
-                "output ADCs", "from the SMU (V)", "what the codes say, less that (V)", x,
-                seen.mean(axis=0) - x, fit.residual, "V",
-            ),),
+        parameters = (
+            fit.parameter("output_adc_gain", "V/V", 0), fit.parameter("output_adc_offset_volts", "V", 1),
+            fit.parameter("output_adc_bend_volts", "V", 2),
         )  # fmt: skip
+        method = (
+            f"the SMU as source in place of the amplifiers at {len(levels)} levels within ±{levels.max():g} V, and "
+            "what the ADCs show at rest; gain, offset and bend by generalised least squares"
+        )
+        trace = Trace(
+            "output ADCs", "from the SMU (V)", "what the codes say, less that (V)", x, seen.mean(axis=0) - x,
+            fit.residual, "V",
+        )
+        worst = _largest_but_shared(fit.residual, len(levels))
+        return Findings(parameters, Residual(worst, _LIMIT_VOLTS, "V"), method, (trace,))
 
 
 def _sampled(tools: Tools, columns: np.ndarray) -> np.ndarray:

@@ -93,10 +93,10 @@ class DacCalibration:
                 f"{bank.name} DACs", "what the code says (V)", "at the pin, less that (V)", bank.nominal_volts,
                 volts - bank.nominal_volts, fit.residual, "V",
             ))  # fmt: skip
+        meter, (large, small) = ("DAQ", _DAQ_RANGES) if by_daq else ("SMU", _SMU_RANGES)
         method = (
-            f"every DAC at {len(banks[0].codes)} codes by "
-            + (f"the DAQ in its range of {_DAQ_RANGES[0]:g} V" if by_daq else f"the SMU in its range of {_SMU_RANGES[0]:g} V")
-            + f" and, near zero, {_DAQ_RANGES[1]:g} V; gain, offset and bend by generalised least squares"
+            f"every DAC at {len(banks[0].codes)} codes by the {meter}, range {large:g} V and near zero {small:g} V; "
+            "gain, offset and bend by generalised least squares"
         )
         return Findings(tuple(parameters), Residual(worst, _LIMIT_VOLTS, "V"), method, tuple(traces))
 

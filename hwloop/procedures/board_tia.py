@@ -18,7 +18,7 @@ _REFERENCE_AMPS = {Reference.LOW: 100e-6, Reference.HIGH: 10e-6}
 _OHMMETER_VOLTS = 2.0
 _READINGS = 8
 _AVERAGES, _REPEATS = 256, 4
-_RESTS = 8                      # products of nothing that show the offsets
+_RESTS, _CANDIDATES = 8, 32     # products of nothing that show the offsets, and rows that these are chosen from
 _RANGES = {TiaRange.FINE: ("fine", (Reference.HIGH,)), TiaRange.COARSE: ("coarse", (Reference.LOW, Reference.HIGH))}
 _LIMIT_FRACTION = 1e-3          # of the range
 
@@ -76,7 +76,8 @@ class TiaCalibration:
                 own_95 = np.hypot(smu.accuracy("amps", "source", _REFERENCE_AMPS[reference]).gain_fraction,
                                   2 * ohms[reference].sigma / ohms[reference].value)
                 sources_95.append(own_95 * amps * (np.arange(len(amps)) == number))
-            sigma = np.append(np.full(len(references), pooled_sigma(driven.swapaxes(0, 1)) / np.sqrt(_REPEATS)), rest_sigma)
+            driven_sigma = pooled_sigma(driven.swapaxes(0, 1)) / np.sqrt(_REPEATS)
+            sigma = np.append(np.full(len(references), driven_sigma), rest_sigma)
             fit = fit_linear(
                 np.stack([amps, np.ones_like(amps)], axis=1), points, sigma, np.stack(sources_95, axis=1)
             )
@@ -171,28 +172,27 @@ def _at_rest(tools: Tools, tia_range: TiaRange) -> tuple[np.ndarray, float, floa
     """What the amplifiers show without a current, (columns,) in nominal amps, how that scatters, and by how much
     currents of cells may move it (95 %).
 
-    READ shows no offset below zero, but MVM does. The rows whose DACs come nearest to 0 V are driven with that, and
-    what is left of their cells' current is subtracted.
+    READ shows no offset below zero, but MVM does. Rows are driven with what their DACs have nearest to 0 V, those whose
+    cells conduct least, and what is left of their cells' currents is subtracted.
     """
     board, scales = tools.board, tools.board.scales
     rows, columns = np.arange(board.rows), np.arange(board.columns)
     left_volts = scales.volts_from_input_codes(scales.input_codes(np.zeros(len(rows)), rows), rows)
-    chosen = np.argsort(np.abs(left_volts), kind="stable")[: _RESTS // 2]
-    # Array B's cells follow those of array A.
-    cells = np.add.outer(np.array([0, board.rows]), chosen)[..., None] * board.columns + columns
-    siemens = board.pulse_and_read(None, np.sort(cells.ravel()), averages=8).conductance_siemens
-    siemens = siemens[np.argsort(np.argsort(cells.ravel()))].reshape(cells.shape)
-    shown = np.empty(cells.shape)
-    for array in range(2):
-        for number, row in enumerate(chosen.tolist()):
-            amps, _ = board.multiply(
-                array, np.array([row]), columns, np.zeros((1, 1)), _AVERAGES * _REPEATS, tia_range=tia_range
-            )
-            shown[array, number] = scales.constants.tia[tia_range].forward(amps[0], columns)
-    shown -= siemens * left_volts[chosen][:, None]
-    repeats = shown.reshape(-1, board.columns)
+    candidates = np.sort(np.argsort(np.abs(left_volts), kind="stable")[:_CANDIDATES])
+    # Rows of array B follow those of array A.
+    lines = np.concatenate([candidates, candidates + board.rows])
+    cells = lines[:, None] * board.columns + columns
+    siemens = board.pulse_and_read(None, cells.ravel(), averages=8).conductance_siemens.reshape(cells.shape)
+    chosen = np.argsort(siemens.max(axis=1), kind="stable")[:_RESTS]
+    # Answers are whole codes: few samples each leave noise enough for their mean to go below one.
+    shown = np.empty((len(chosen), _REPEATS, board.columns))
+    for number, (array, row) in enumerate(zip(*np.divmod(lines[chosen], board.rows), strict=True)):
+        amps, _ = board.multiply(
+            int(array), np.array([row]), columns, np.zeros((_REPEATS, 1)), _AVERAGES, tia_range=tia_range
+        )
+        shown[number] = scales.constants.tia[tia_range].forward(amps, columns)
+        shown[number] -= siemens[chosen[number]] * left_volts[row]
     offset_95 = tools.found("input_dac_offset_volts", "dac").uncertainty_95.max()
-    return (
-        repeats.mean(axis=0), pooled_sigma(repeats) / np.sqrt(len(repeats)),
-        float(offset_95 * siemens.mean()),
-    )
+    cells_95 = float(offset_95 * siemens[chosen].mean(axis=0).max())
+    shown = shown.reshape(-1, board.columns)
+    return shown.mean(axis=0), pooled_sigma(shown) / np.sqrt(len(shown)), cells_95

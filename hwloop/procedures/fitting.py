@@ -1,4 +1,4 @@
-"""Straight and bent lines through measured points, with what the instrument may be off kept apart from what scatters."""
+"""Straight and bent lines through measured points; what an instrument may be off is kept apart from what scatters."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def voltmeter(smu: Smu, range_volts: float) -> Iterator[Smu]:
 def ohmmeter(smu: Smu, amps: float, range_volts: float) -> Iterator[Smu]:
     """A source of up to ± `amps` that measures volts within ± `range_volts`, by four wires."""
     with _switched_on(smu, SmuSetting(
-        "amps", limit=_LIMIT_FACTOR * range_volts, source_range=amps, measure_range=range_volts, nplc=NPLC, four_wire=True,
-        settle_delay_seconds=_SETTLE_SECONDS,
+        "amps", limit=_LIMIT_FACTOR * range_volts, source_range=amps, measure_range=range_volts, nplc=NPLC,
+        four_wire=True, settle_delay_seconds=_SETTLE_SECONDS,
     )):  # fmt: skip
         yield smu
 
