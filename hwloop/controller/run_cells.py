@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,10 @@ class _CellReader:
     """Keeps the last reading of every cell, and a bounded number of errors."""
 
     def __init__(self, board: Event):
-        self._scales = Scales(DescribeReply(**board.fields["board"]["scales"]))
+        scales = board.fields["board"]["scales"]
+        # A run of an earlier version has no more than was stated then.
+        stated = [scales.get(field.name, 0) for field in dataclasses.fields(DescribeReply)]
+        self._scales = Scales(DescribeReply(*stated))
         self._rows, self._columns = self._scales.describe.rows, self._scales.describe.columns
         self._siemens = np.full(2 * self._rows * self._columns, np.nan)
         self._errors: list[np.ndarray] = []
