@@ -132,7 +132,8 @@ def test_hold_costs_a_settling_and_the_words_that_change():
 
 @pytest.mark.parametrize("source", SampleSource)
 def test_without_a_route_the_adcs_see_nothing_but_noise(source):
-    found, ideal = sums(opened(), source, 64), sums(opened(preset="ideal"), source, 64)
+    found = sums(opened(off=("converter_errors",)), source, 64)
+    ideal = sums(opened(preset="ideal"), source, 64)
     if source == SUPPLY:
         assert ideal.tolist() == [64 * 40_000, 0, 0, 0] and not found[1:].any()
         assert found[0] != ideal[0] and abs(found[0] / 64 - 40_000) < 1
