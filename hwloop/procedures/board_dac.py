@@ -57,7 +57,7 @@ class DacCalibration:
 
     def plan(self, tools: Tools) -> Plan:
         """See Procedure."""
-        by_daq = self._by_daq(tools)
+        by_daq = tools.daq is not None or tools.smu is None if not self.with_smu else False
         points = len(_banks(tools, _reach_volts(by_daq))[0].codes)
         pulse_dacs = tools.board.columns + 1
         count = tools.board.rows + pulse_dacs
