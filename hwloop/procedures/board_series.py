@@ -77,7 +77,7 @@ class SeriesCalibration:
         residual = (extra - extra.mean(axis=0))[:, :-1]
         return Findings(
             (found,), Residual(float(np.abs(residual).max()), _LIMIT_OHMS, "ohm"),
-            f"cells of {1e-3 * cell_ohms.mean():.2g} kilohm by two and by four wires in turn, less what the cables show "
+            f"cells of {1e-3 * cell_ohms.mean():.2g} kilohm by two and by four wires in turn, less what cables show "
             "at a reference resistor",
             (Trace(
                 "series resistance", "column", "port to cell (ohm)", columns, port_ohms, residual[-1], "ohm"
