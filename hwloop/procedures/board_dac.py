@@ -19,7 +19,7 @@ BLOCK = 16                      # rows at the DAQ port at once
 _NEAR_ZERO_VOLTS = 0.04         # within the small range, and beyond what the offset of a unipolar DAC hides
 _DAQ_RANGES, _SMU_RANGES = (10.0, 0.1), (2.0, 0.1)
 _SMU_REACH_VOLTS = 1.9
-_NPLC, _REPEATS = 1.0, 12        # repeated readings show how far single ones scatter
+_NPLC, _REPEATS = 1.0, 30        # repeated readings show how far single ones scatter
 # Unipolar DACs show their bend less, and there are few of them.
 _PULSE_SCANS = 8
 _SMU_READINGS = 2
