@@ -183,7 +183,8 @@ class _Calibrating:
         """Calibrate one kind and write its file."""
         started_seconds, tools = time.monotonic(), self._tools(kind)
         procedure = PROCEDURES[kind]
-        for line in plan_lines(kind, procedure.plan(tools)):
+        plan = procedure.plan(tools)
+        for line in plan_lines(kind, plan):
             self._report.note(line)
         findings = procedure.run(tools)
         if not findings.residual.holds:
@@ -193,7 +194,7 @@ class _Calibrating:
                 f"{residual.limit:.3g}; nothing was written; check leads and contacts, and calibrate again"
             )
         seconds = time.monotonic() - started_seconds
-        calibration = self._record(kind, findings, seconds)
+        calibration = self._record(kind, plan, findings, seconds)
         file = self._store.save(calibration)
         self._known |= {parameter.name: parameter for parameter in findings.parameters}
         return DoneKind(calibration, file, _draw(calibration, findings), seconds)
@@ -211,12 +212,12 @@ class _Calibrating:
             known=self._known, daq_channels=self._settings.rig.daq.channel + np.arange(DAQ_PINS),
         )
 
-    def _record(self, kind: str, findings: Findings, seconds: float) -> Calibration:
+    def _record(self, kind: str, plan: Plan, findings: Findings, seconds: float) -> Calibration:
         board, about = self._board, KINDS[kind]
         identity, celsius = board.identity, board.temperature_celsius()
         instruments = [
             Instrument(role, one.identity.model, one.identity.serial)
-            for role in ROLES if (one := getattr(self._instruments, role)) is not None
+            for role in ROLES if role in plan.needs and (one := getattr(self._instruments, role)) is not None
         ]
         return Calibration(
             kind=kind, subject=self._subjects[about.subject], taken=datetime.now(UTC).isoformat(timespec="seconds"),
