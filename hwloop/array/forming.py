@@ -66,7 +66,8 @@ def form(
 ) -> FormingResult:
     """Form the pristine ones of `cells` (n,), and mark on the chip's map those that no attempt forms or that end stuck.
 
-    Those that the map has as unformed have used up their attempts, and are left alone. Cells that formed are RESET in the very next exchange. `on_attempt(done, total)` is told of progress.
+    Those that the map has as unformed have used up their attempts, and are left alone. Cells that formed are RESET in
+    the very next exchange. `on_attempt(done, total)` is told of progress.
     """
     pristine = unformed_cells(chip, cells)
     is_spent = np.array([chip.map.status.get(cell) == UNFORMED for cell in pristine.tolist()], bool)
