@@ -25,6 +25,7 @@ _LEAST_CELLS = 16
 _FINE_AMPS = 4.5e-6         # up to here the fine range reads, with room for noise
 _LEAST_SIEMENS = 1e-6       # less is an unformed or stuck cell, of which noise alone would be read
 _PULSES_A_CELL = 6
+_STEP = 1e-4                # of the scale, to differentiate by it
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class CurvatureProcedure:
         chip = tools.need_chip()
         cells = np.concatenate([sample_cells(chip, array, self.cells) for array in range(ARRAYS)])
         chip.program(cells, np.resize(np.array(self.target_siemens), len(cells)))
-        siemens = read_odd_siemens(tools, cells, np.array(self.volts), self.repeats, self.averages)
-        return _findings(self, tools, fit_curvature(np.array(self.volts), siemens))
+        volts, siemens = read_odd_siemens(tools, cells, np.array(self.volts), self.repeats, self.averages)
+        return _findings(self, tools, fit_curvature(volts, siemens))
 
 
 @dataclass(frozen=True)
@@ -91,53 +92,66 @@ def nominal_curvature(siemens: np.ndarray) -> np.ndarray:
 
 def read_odd_siemens(
     tools: Tools, cells: np.ndarray, volts: np.ndarray, repeats: int, averages: int
-) -> np.ndarray:
-    """Conductance (voltages, n) of `cells` (n,) at each of `volts`: half the difference of the currents at both signs,
-    over the voltage. Each cell on the finest range that holds all its currents."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Voltage and conductance of `cells` (n,) near each of `volts`, both (voltages, n): half the difference of both
+    signs, of voltages as the DACs give them. Each cell is read on the finest range that holds all its currents."""
     board = tools.board
     drive_volts = np.tile(np.stack([volts, -volts], axis=1).ravel(), repeats)[:, None]
     array_row, column = np.divmod(cells, board.columns)
-    found = np.empty((len(volts), len(cells)))
+    given_volts, siemens = np.empty((2, len(volts), len(cells)))
     lines = np.unique(array_row)
     for done, line in enumerate(lines.tolist()):
         here = np.flatnonzero(array_row == line)
         amps = _finest_amps(board, line, np.unique(column[here]), drive_volts, averages)
         pairs = amps.reshape(repeats, len(volts), 2, -1).mean(axis=0)
-        odd_siemens = 0.5 * (pairs[:, 0] - pairs[:, 1]) / volts[:, None]
-        found[:, here] = odd_siemens[:, np.searchsorted(np.unique(column[here]), column[here])]
+        odd_amps = 0.5 * (pairs[:, 0] - pairs[:, 1])
+        given_volts[:, here] = _odd_volts(board, line % board.rows, volts)[:, None]
+        siemens[:, here] = odd_amps[:, np.searchsorted(np.unique(column[here]), column[here])]
         tools.on_step("curvature", done + 1, len(lines))
-    return found
+    return given_volts, siemens / given_volts
+
+
+def _odd_volts(board: Board, row: int, volts: np.ndarray) -> np.ndarray:
+    """Half of what lies between `volts` (n,) of both signs, once they are codes of a DAC."""
+    plus, minus = (
+        board.scales.volts_from_input_codes(board.scales.input_codes(asked, np.array([row])), np.array([row]))
+        for asked in (volts, -volts)
+    )
+    return 0.5 * (plus - minus)
 
 
 def fit_curvature(volts: np.ndarray, siemens: np.ndarray) -> CurvatureFit:
-    """How many times the law fits conductances (voltages, n), of which one row is that at 0.2 V.
+    """How many times the law fits conductances at voltages, both (voltages, n), of which one row is near 0.2 V.
 
     Robust: cells whose noise moved them in between count little. Raises CalibrationError where few cells conduct.
     """
-    at_read = int(np.argmin(np.abs(volts - READ_VOLTS)))
+    at_read = int(np.argmin(np.abs(volts.mean(axis=1) - READ_VOLTS)))
     others = np.delete(np.arange(len(volts)), at_read)
-    siemens = siemens[:, siemens[at_read] > _LEAST_SIEMENS]
+    conducts = siemens[at_read] > _LEAST_SIEMENS
+    volts, siemens = volts[:, conducts], siemens[:, conducts]
     require_cells(siemens.shape[1], _LEAST_CELLS, "conduct")
     curvature = nominal_curvature(siemens[at_read])
     ratios = siemens[others] / siemens[at_read]
 
-    def law(scale: float, at_volts: np.ndarray) -> np.ndarray:
+    def law(scale: float) -> np.ndarray:
         scaled = scale * curvature
-        return (1.0 + scaled * at_volts[:, None] ** 2) / (1.0 + scaled * READ_VOLTS**2)
+        return (1.0 + scaled * volts[others] ** 2) / (1.0 + scaled * volts[at_read] ** 2)
 
     def misfit(scale: np.ndarray) -> np.ndarray:
-        return ratios / law(scale[0], volts[others]) - 1.0
+        return ratios / law(scale[0]) - 1.0
 
     # How far cells scatter depends on how much they conduct; each is weighed by those that conduct about as much.
     first = least_squares(lambda scale: misfit(scale).ravel(), [1.0], loss="soft_l1", f_scale=1e-3).x
     scatter = _scatter(siemens[at_read], misfit(first))
     fit = least_squares(lambda scale: (misfit(scale) / scatter).ravel(), first, loss="soft_l1")
-    residuals, by_scale = misfit(fit.x) / scatter, fit.jac.reshape(len(others), -1)
-    # A cell's points share its noise, so cells are what varies independently.
+    residuals = misfit(fit.x) / scatter
+    by_scale = (misfit(fit.x + _STEP) - misfit(fit.x - _STEP)) / (2.0 * _STEP * scatter)
+    # What varies independently are cells: the points of one share its noise. Their pulls on the fit say how well it is
+    # known, given how much the fit gives way (derivatives of the robust loss, first and second).
     pull = (residuals / np.sqrt(1.0 + residuals**2) * by_scale).sum(axis=0)
-    sigma = np.sqrt(np.sum(pull**2)) / np.sum(by_scale**2 / np.sqrt(1.0 + residuals**2))
-    lowest, highest = np.argmin(volts[others]), np.argmax(volts[others])
-    fitted = law(fit.x[0], volts[others])
+    sigma = np.sqrt(np.sum(pull**2)) / np.sum(by_scale**2 / (1.0 + residuals**2) ** 1.5)
+    lowest, highest = np.argmin(volts[others].mean(axis=1)), np.argmax(volts[others].mean(axis=1))
+    fitted = law(fit.x[0])
     return CurvatureFit(
         float(fit.x[0]), float(sigma), siemens[at_read], ratios[highest] / ratios[lowest],
         fitted[highest] / fitted[lowest],
@@ -166,7 +180,8 @@ def _scatter(siemens: np.ndarray, misfits: np.ndarray) -> np.ndarray:
 
 
 def _findings(procedure: CurvatureProcedure, tools: Tools, fit: CurvatureFit) -> Findings:
-    """The one parameter. The voltage enters squared, the conductance by which the law is looked up about by its root."""
+    """The one parameter. The voltage enters squared, the conductance by which the law is looked up about by its
+    root."""
     known, scales = tools.known, tools.board.scales
     volts_95 = 2.0 * fit.scale * shared_95(known, "input_dac_gain")
     siemens_95 = np.hypot(shared_95(known, "tia_coarse_gain"), shared_95(known, "read_volts") / scales.read_volts)

@@ -1,4 +1,4 @@
-"""Simulated boards in processes of their own for tests of procedures, with everything known that a calibration finds."""
+"""Simulated boards in processes of their own for tests of procedures; what calibrations find of a board is known."""
 
 from __future__ import annotations
 
