@@ -27,13 +27,13 @@ def sample_cells(chip: Chip, array: int, count: int) -> np.ndarray:
     return cells[chip.map.usable().ravel()[cells]]
 
 
-def pulses_of(cells: np.ndarray, polarity: Polarity, amplitude_volts, gate_volts) -> CellPulses:
-    """One pulse of 1 µs a cell; voltages (n,) or one for all."""
+def pulses_of(cells: np.ndarray, polarity, amplitude_volts, gate_volts) -> CellPulses:
+    """One pulse of 1 µs a cell; polarity and voltages (n,) or one for all."""
     amplitude, gate, width = (
         np.broadcast_to(np.asarray(value, float), cells.shape)
         for value in (amplitude_volts, gate_volts, PULSE_SECONDS)
     )
-    return CellPulses(cells, np.full(len(cells), int(polarity)), amplitude, gate, width)
+    return CellPulses(cells, np.broadcast_to(np.asarray(polarity, np.int64), cells.shape), amplitude, gate, width)
 
 
 def pulse(
@@ -69,8 +69,13 @@ def set_from_low(chip: Chip, cells: np.ndarray, gate_volts) -> np.ndarray:
 
 def exchange_seconds(board: Board, cells: int, averages: int) -> float:
     """About what one exchange takes that pulses and reads `cells` row by row (tick rules of the design notes)."""
-    rows = -(-cells // board.columns)
-    return 1e-3 + rows * (20e-6 + averages * 16e-6 + 16e-6 + board.columns * 1e-6)
+    return exchange_seconds_of(cells, board.columns, averages)
+
+
+def exchange_seconds_of(cells: int, columns: int, averages: int) -> float:
+    """The same on a board with `columns`; `averages` 0: nothing is read."""
+    reading = 20e-6 + averages * 16e-6 if averages else 0.0
+    return 1e-3 + -(-cells // columns) * (reading + 16e-6 + columns * 1e-6)
 
 
 def shared_95(known: Mapping[str, Parameter], name: str) -> float:

@@ -186,11 +186,12 @@ def _findings(procedure: CurvatureProcedure, tools: Tools, fit: CurvatureFit) ->
     volts_95 = 2.0 * fit.scale * shared_95(known, "input_dac_gain")
     siemens_95 = np.hypot(shared_95(known, "tia_coarse_gain"), shared_95(known, "read_volts") / scales.read_volts)
     common_95 = float(np.hypot(volts_95, 0.5 * fit.scale * siemens_95))
-    # By conductance, as many cells together as show the law and not each cell's noise.
+    # By conductance, so many cells together that the law shows, and no single one that jumped.
     order = np.argsort(fit.siemens)
     groups = np.array_split(order, min(8, len(order)))
     x, y, fitted = (
-        np.array([values[group].mean() for group in groups]) for values in (fit.siemens, fit.ratio, fit.fitted_ratio)
+        np.array([np.median(values[group]) for group in groups])
+        for values in (fit.siemens, fit.ratio, fit.fitted_ratio)
     )
     return Findings(
         parameters=(Parameter(

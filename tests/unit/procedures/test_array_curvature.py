@@ -13,7 +13,7 @@ def test_the_law_gives_back_the_published_ratios():
     a = nominal_curvature(siemens)
     ratios = (1 + a * 0.34**2) / (1 + a * 0.1**2)
     assert ratios == pytest.approx([1.385, 1.22, 1.11, 1.06, 1.037, 1.014])
-    assert nominal_curvature(np.array([1e-6]))[0] == a[0] and nominal_curvature(np.array([300e-6]))[0] == a[-1]
+    assert nominal_curvature(np.array([1e-6, 300e-6])) == pytest.approx(a[[0, -1]])
 
 
 def test_the_scale_comes_out_of_noisy_cells_as_well_known_as_stated():
