@@ -44,6 +44,11 @@ BOARDS = (DEFAULT_BOARD, RATINGS_BOARD, "hwloop-16x4")
 # Boards on a simulated bench: the Python board, the C firmware on this PC, and in an emulated microcontroller.
 SIMULATED = ("mock", "host", "emulated")
 BACKENDS = (*SIMULATED, "real")
+# Instruments that a simulated bench can have.
+SMU_MODELS = (
+    "keithley-2400", "keithley-2450", "keithley-2602b", "keithley-2636b", "keysight-b2901a", "keysight-b2911a",
+)
+DAQ_MODELS = ("keysight-34970a", "keysight-daq970a")
 PRESETS = ("default", "ideal", "neurram", "low-yield")
 EFFECTS = (
     "forming", "stochastic", "compliance_spread", "chip_spread", "relaxation", "cell_noise", "rtn", "curvature",
@@ -63,7 +68,8 @@ class BoardConfig:
 
     `name` picks the simulated board; a real board says what it is. `serial` is the expected serial number (mock: the
     hardware to simulate; real: refused where another answers; None takes any). `port` is "tcp:HOST:PORT", "unix:PATH"
-    or a serial port. `state` makes a simulated board durable. `firmware` is the C firmware of backends host and
+    or a serial port. `state` makes a simulated board durable. `clock` says by what calibrations age: "bench" is for a
+    simulated board that is served like a real one. `firmware` is the C firmware of backends host and
     emulated where it is not the one that `make firmware` builds.
     """
 
@@ -77,11 +83,17 @@ class BoardConfig:
     state: Path | None = file_path(None)
     pristine: bool = switch(False)
     firmware: Path | None = file_path(None)
+    clock: str = choice("calendar", "calendar", "bench")
 
     @property
     def is_simulated(self) -> bool:
         """Whether the board stands on a simulated bench, whatever it is made of."""
         return self.backend in SIMULATED
+
+    @property
+    def ages_by_bench(self) -> bool:
+        """Whether its calibrations age by the board's own clock."""
+        return self.is_simulated or self.clock == "bench"
 
     @property
     def is_firmware(self) -> bool:
@@ -150,6 +162,38 @@ class SolverConfig:
 
 
 @dataclass(frozen=True)
+class SmuConfig:
+    """Table [smu]: the source-measure unit at the board's SMU port.
+
+    `resource` is its VISA name; a simulated board that names none brings a simulated one of `model` and number
+    `serial` along. Of others `serial` is what has to answer, and `driver` is forced where it is named. `visa` is the
+    VISA library: "@py", or "@ivi" where one is installed.
+    """
+
+    resource: str | None = text(None)
+    model: str = choice("keithley-2450", *SMU_MODELS)
+    serial: str | None = text(None)
+    driver: str | None = text(None)
+    channel: int = integer(1, 1, 2)
+    timeout_seconds: float = quantity("seconds", 5.0, 0.1, 600.0)
+    visa: str = text("@py")
+
+
+@dataclass(frozen=True)
+class DaqConfig:
+    """Table [daq]: the data acquisition unit at the board's DAQ pins; `channel` is the one of pin 0, the next pins have
+    the next channels. The others as in [smu]."""
+
+    resource: str | None = text(None)
+    model: str = choice("keysight-34970a", *DAQ_MODELS)
+    serial: str | None = text(None)
+    driver: str | None = text(None)
+    channel: int = integer(101, 0, 9999)
+    timeout_seconds: float = quantity("seconds", 5.0, 0.1, 600.0)
+    visa: str = text("@py")
+
+
+@dataclass(frozen=True)
 class CalibrationConfig:
     """Table [calibration]: what the board's codes are taken to mean.
 
@@ -173,6 +217,8 @@ class RigConfig:
     program: ProgramConfig
     solver: SolverConfig
     calibration: CalibrationConfig = CalibrationConfig()
+    smu: SmuConfig = SmuConfig()
+    daq: DaqConfig = DaqConfig()
 
     @property
     def has_converter_errors(self) -> bool:
@@ -202,6 +248,7 @@ Record = TypeVar("Record")
 TABLES: dict[str, type] = {
     "board": BoardConfig, "array": ArrayConfig, "environment": EnvironmentConfig, "program": ProgramConfig,
     "solver": SolverConfig, "calibration": CalibrationConfig,
+    "smu": SmuConfig, "daq": DaqConfig,
 }  # fmt: skip
 
 

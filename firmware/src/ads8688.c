@@ -1,6 +1,7 @@
 /* ADS8688 over SPI. Source: data sheet SBAS582, "Command Register", "Program Register Map".
  * Commands are frames of 32 bits, 16 of command and 16 in which the conversion comes back: NO_OP 0x0000 (go on),
- * RST 0x8500, AUTO_RST 0xA000 (the next frame converts the lowest channel of the sequence).
+ * RST 0x8500, AUTO_RST 0xA000 (the next frame converts the lowest channel of the sequence), AUX 0xE000 (the next frames
+ * convert the auxiliary input).
  * Program registers are frames of 24 bits: address (7), write (1), data (8), and 8 in which the register comes back.
  * Registers used: 0x01 AUTO_SEQ_EN, 0x05…0x0C range of channel 0…7. */
 #include "ads8688.h"
@@ -14,6 +15,7 @@ enum {
     PROGRAM_SKIP = 2,
     RST = 0x85,
     AUTO_RST = 0xA0,
+    AUX = 0xE0,
     AUTO_SEQ_EN = 0x01,
     RANGE_OF_CHANNEL_0 = 0x05,
     WRITE = 1
@@ -51,6 +53,11 @@ void ads8688_start_sequence(uint16_t select, uint8_t channel_mask)
     put_program(frame, AUTO_SEQ_EN, channel_mask);
     hal_spi_write(select, PROGRAM_BYTES, 1, frame);
     command(select, AUTO_RST);
+}
+
+void ads8688_select_auxiliary(uint16_t select)
+{
+    command(select, AUX);
 }
 
 void ads8688_scan(uint16_t select, uint16_t channels)

@@ -14,6 +14,8 @@ void ads8688_reset(uint16_t select);
 void ads8688_set_range(uint16_t select, enum ads8688_range range);
 /* Scan the channels of this mask (not 0) from now on, beginning with the lowest. */
 void ads8688_start_sequence(uint16_t select, uint8_t channel_mask);
+/* Scan the auxiliary input, 0…4.096 V, from now on. */
+void ads8688_select_auxiliary(uint16_t select);
 /* Convert the next `channels` channels of the sequence: big-endian codes, two bytes each, into the results. */
 void ads8688_scan(uint16_t select, uint16_t channels);
 /* Range of channel 0 as the chip holds it: one byte into the results. Leaves the automatic sequence. */

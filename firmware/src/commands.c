@@ -15,6 +15,8 @@ static command_function *const functions[] = {
     [HWL_COMMAND_TEMPERATURE] = temperature_command,
     [HWL_COMMAND_WAIT] = wait_command,
     [HWL_COMMAND_TIGHTEN] = tighten_command,
+    [HWL_COMMAND_HOLD] = hold_command,
+    [HWL_COMMAND_SAMPLE] = sample_command,
 };
 
 command_function *command_of(uint8_t kind)

@@ -24,7 +24,9 @@ command_function read_command;          /* read.c */
 command_function solve_command;         /* solve.c */
 command_function mvm_command;           /* solve.c */
 command_function compensate_command;    /* compensate.c */
-command_function route_command;         /* settings.c */
+command_function route_command;         /* ports.c */
+command_function hold_command;          /* ports.c */
+command_function sample_command;        /* ports.c */
 command_function temperature_command;   /* settings.c */
 command_function wait_command;          /* settings.c */
 command_function tighten_command;       /* settings.c */

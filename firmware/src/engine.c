@@ -12,7 +12,8 @@ _Static_assert(HWL_PULSE_REPLY_ELAPSED_TICKS == 0 && HWL_READ_REPLY_ELAPSED_TICK
                HWL_SOLVE_REPLY_ELAPSED_TICKS == 0 && HWL_MVM_REPLY_ELAPSED_TICKS == 0 &&
                HWL_COMPENSATE_REPLY_ELAPSED_TICKS == 0 && HWL_ROUTE_REPLY_ELAPSED_TICKS == 0 &&
                HWL_TEMPERATURE_REPLY_ELAPSED_TICKS == 0 && HWL_WAIT_REPLY_ELAPSED_TICKS == 0 &&
-               HWL_TIGHTEN_REPLY_ELAPSED_TICKS == 0, "every reply begins with the elapsed ticks");
+               HWL_TIGHTEN_REPLY_ELAPSED_TICKS == 0 && HWL_HOLD_REPLY_ELAPSED_TICKS == 0 &&
+               HWL_SAMPLE_REPLY_ELAPSED_TICKS == 0, "every reply begins with the elapsed ticks");
 
 bool engine_fault(struct refusal *why)
 {

@@ -10,40 +10,19 @@
 #include "bytes.h"
 #include "geometry.h"
 #include "ltc2668.h"
+#include "panel_state.h"
 #include "wiring.h"
 
 #include "../hal/hal.h"
 
 enum {
-    MODE_CHIPS = 2,
-    NO_ROW = 0xFFFF,
-    MASK_ROWS = 16,                     /* rows in a word of a row mask */
+    MASK_ROWS = PANEL_MASK_ROWS,
     CHAIN_WORDS = HWL_ROWS_A_ROW_CHAIN / MASK_ROWS,
-    MASK_WORDS = HWL_MAX_ROWS / MASK_ROWS,
     COMPENSATION_CHIPS = HWL_ROWS_A_COMPENSATION_CHAIN * HWL_COMPENSATION_BITS / ADG1414_SWITCHES,
-    BIPOLAR_ZERO = 0x8000,              /* straight binary code of 0 V on a bipolar span */
-    BIAS_SHIFT = 4,                     /* a 12-bit code stands in the upper bits of 16 */
     CRITICAL = HWL_LIMIT_TEMPERATURE_CENTICELSIUS * 128 / 100
 };
 
-#define MODE_BIT(name) (1u << HWL_MODE_##name)
-
-static struct {
-    uint16_t mode;                      /* MODE_SWITCHES as sent last */
-    uint16_t routes;                    /* mode bits that stay while the board rests */
-    uint16_t row;                       /* in ROW_SELECT, or NO_ROW */
-    uint16_t columns;                   /* in COLUMN_SELECT */
-    uint16_t row_mask[MASK_WORDS];
-    uint16_t column_mask;
-    uint16_t amplitude_codes[HWL_MAX_COLUMNS];
-    uint16_t gate_code;
-    uint16_t feedback_codes[HWL_MAX_COLUMNS];
-    uint16_t bias_codes[HWL_MAX_COLUMNS];
-    uint16_t compensation_codes[HWL_MAX_ROWS];
-    uint16_t unsent[(MASK_WORDS + MASK_ROWS - 1) / MASK_ROWS]; /* a bit a compensation chain */
-    uint16_t scanned;                   /* columns in the sequences of the ADCs; 0: none is under way */
-    uint8_t range;                      /* of the ADCs, enum ads8688_range */
-} held;
+struct panel panel;
 
 static uint8_t inputs;                  /* input pins when the chips answered last */
 
@@ -68,7 +47,7 @@ static uint32_t row_chain_chips(void)
     return (geometry.rows < HWL_ROWS_A_ROW_CHAIN ? geometry.rows : HWL_ROWS_A_ROW_CHAIN) / ADG1414_SWITCHES;
 }
 
-static uint32_t mask_words(void)
+uint32_t panel_mask_words(void)
 {
     return geometry.rows / MASK_ROWS;
 }
@@ -83,7 +62,7 @@ static uint32_t feedback_chips(void)
     return (geometry.columns * HWL_FEEDBACK_BITS + ADG1414_SWITCHES - 1u) / ADG1414_SWITCHES;
 }
 
-static uint32_t adcs(void)
+uint32_t panel_adcs(void)
 {
     return geometry.columns > ADS8688_CHANNELS ? 2 : 1;
 }
@@ -106,11 +85,11 @@ static void send_row_chain(uint32_t select, uint32_t chain, const uint16_t *word
     adg1414_write((uint16_t)(select + chain), chips, bytes);
 }
 
-static void send_feedback(void)
+void panel_send_feedback(void)
 {
     uint8_t bytes[ADG1414_MOST_CHIPS] = {0};
     for (uint32_t column = 0; column < geometry.columns; column += 2) {
-        uint32_t pair = held.feedback_codes[column] | (uint32_t)held.feedback_codes[column + 1] << HWL_FEEDBACK_BITS;
+        uint32_t pair = panel.feedback_codes[column] | (uint32_t)panel.feedback_codes[column + 1] << HWL_FEEDBACK_BITS;
         uint8_t *at = bytes + column / 2 * (2 * HWL_FEEDBACK_BITS / ADG1414_SWITCHES);
         put_u16(at, pair);
         at[2] = (uint8_t)(pair >> 16);
@@ -121,7 +100,7 @@ static void send_feedback(void)
 static void send_compensation_chain(uint32_t chain)
 {
     uint8_t bytes[COMPENSATION_CHIPS];
-    const uint16_t *code = held.compensation_codes + chain * HWL_ROWS_A_COMPENSATION_CHAIN;
+    const uint16_t *code = panel.compensation_codes + chain * HWL_ROWS_A_COMPENSATION_CHAIN;
     uint32_t bits = 0, waiting = 0;
     for (uint32_t chip = 0; chip < COMPENSATION_CHIPS; chip++) {
         if (waiting < ADG1414_SWITCHES) {
@@ -135,14 +114,14 @@ static void send_compensation_chain(uint32_t chain)
     adg1414_write((uint16_t)(HWL_SELECT_COMPENSATION + chain), COMPENSATION_CHIPS, bytes);
 }
 
-static void select_row(uint16_t row)
+void panel_select_row(uint16_t row)
 {
     uint32_t chain = row / HWL_ROWS_A_ROW_CHAIN, within = row % HWL_ROWS_A_ROW_CHAIN;
-    if (row == held.row)
+    if (row == panel.row)
         return;
-    if (held.row != NO_ROW && (row == NO_ROW || held.row / HWL_ROWS_A_ROW_CHAIN != chain))
-        send_row_chain(HWL_SELECT_ROW_SELECT, held.row / HWL_ROWS_A_ROW_CHAIN, NULL);
-    held.row = row;
+    if (panel.row != NO_ROW && (row == NO_ROW || panel.row / HWL_ROWS_A_ROW_CHAIN != chain))
+        send_row_chain(HWL_SELECT_ROW_SELECT, panel.row / HWL_ROWS_A_ROW_CHAIN, NULL);
+    panel.row = row;
     if (row != NO_ROW) {
         uint16_t words[CHAIN_WORDS] = {0};
         words[within / MASK_ROWS] = (uint16_t)(1u << within % MASK_ROWS);
@@ -150,20 +129,27 @@ static void select_row(uint16_t row)
     }
 }
 
-static void select_columns(uint16_t column_mask)
+void panel_select_columns(uint16_t column_mask)
 {
-    if (column_mask == held.columns)
+    if (column_mask == panel.columns)
         return;
-    held.columns = column_mask;
+    panel.columns = column_mask;
     send_word_chain(HWL_SELECT_COLUMN_SELECT, column_chips(), column_mask);
 }
 
-static void send_mode(uint32_t mode)
+static void write_mode(uint32_t mode)
 {
-    if (mode == held.mode)
+    uint8_t bytes[MODE_CHIPS];
+    put_u32(bytes, mode);
+    adg1414_write(HWL_SELECT_MODE_SWITCHES, MODE_CHIPS, bytes);
+}
+
+void panel_send_mode(uint32_t mode)
+{
+    if (mode == panel.mode)
         return;
-    held.mode = (uint16_t)mode;
-    send_word_chain(HWL_SELECT_MODE_SWITCHES, MODE_CHIPS, mode);
+    panel.mode = mode;
+    write_mode(mode);
 }
 
 /* ---- resting, checking ---- */
@@ -177,25 +163,25 @@ static void pins_to_rest(void)
 
 static void forget(void)
 {
-    uint8_t range = held.range;
-    memset(&held, 0, sizeof held);
-    held.range = range;
-    held.row = NO_ROW;
+    uint8_t range = panel.range;
+    memset(&panel, 0, sizeof panel);
+    panel.range = range;
+    panel.row = NO_ROW;
     for (uint32_t column = 0; column < HWL_MAX_COLUMNS; column++)
-        held.bias_codes[column] = BIPOLAR_ZERO;
+        panel.bias_codes[column] = BIPOLAR_ZERO;
 }
 
 static void open_all_switches(void)
 {
-    send_word_chain(HWL_SELECT_MODE_SWITCHES, MODE_CHIPS, 0);
+    write_mode(0);
     send_word_chain(HWL_SELECT_COLUMN_SELECT, column_chips(), 0);
     send_word_chain(HWL_SELECT_COLUMN_MASK, column_chips(), 0);
     for (uint32_t chain = 0; chain < row_chains(); chain++) {
         send_row_chain(HWL_SELECT_ROW_SELECT, chain, NULL);
         send_row_chain(HWL_SELECT_ROW_MASK, chain, NULL);
     }
-    send_feedback();
-    for (uint32_t chain = 0; chain < mask_words(); chain++)
+    panel_send_feedback();
+    for (uint32_t chain = 0; chain < panel_mask_words(); chain++)
         send_compensation_chain(chain);
 }
 
@@ -208,7 +194,7 @@ void panel_ground(void)
     ltc2668_write_all(HWL_SELECT_GATE_DAC, 0);
     ltc2668_write_all(HWL_SELECT_BIAS_DAC, BIPOLAR_ZERO);
     open_all_switches();
-    for (uint32_t chip = 0; chip < mask_words(); chip++)
+    for (uint32_t chip = 0; chip < panel_mask_words(); chip++)
         ltc2668_write_all((uint16_t)(HWL_SELECT_INPUT_DAC + chip), BIPOLAR_ZERO);
     /* What a command that was cut off had asked for must not be taken for an answer later. Chips that are silent are
      * found by the next check; the pins have grounded the lines by then. */
@@ -220,22 +206,22 @@ static bool rest_and_check(void)
 {
     uint8_t rest[MODE_CHIPS], before[MODE_CHIPS];
     struct hal_results results;
-    put_u16(rest, held.routes);
-    put_u16(before, held.mode);
+    put_u32(rest, panel.routes);
+    put_u32(before, panel.mode);
     /* Twice: the first gives back what the command had set, the second that they rest now. */
     adg1414_exchange(HWL_SELECT_MODE_SWITCHES, MODE_CHIPS, rest);
     adg1414_exchange(HWL_SELECT_MODE_SWITCHES, MODE_CHIPS, rest);
-    held.mode = held.routes;
-    for (uint32_t adc = 0; adc < adcs(); adc++)
+    panel.mode = panel.routes;
+    for (uint32_t adc = 0; adc < panel_adcs(); adc++)
         ads8688_read_range((uint16_t)(HWL_SELECT_ADC_LOW + adc));
-    held.scanned = 0;
+    panel.scanned = 0;
     adt7320_read_id(HWL_SELECT_TEMPERATURE);
-    if (!finish(&results) || results.count != 2 * MODE_CHIPS + adcs() + 1)
+    if (!finish(&results) || results.count != 2 * MODE_CHIPS + panel_adcs() + 1)
         return false;
     bool sound = adg1414_gave_back(results.bytes, MODE_CHIPS, before) &&
                  adg1414_gave_back(results.bytes + MODE_CHIPS, MODE_CHIPS, rest);
-    for (uint32_t adc = 0; adc < adcs(); adc++)
-        sound = sound && results.bytes[2 * MODE_CHIPS + adc] == held.range;
+    for (uint32_t adc = 0; adc < panel_adcs(); adc++)
+        sound = sound && results.bytes[2 * MODE_CHIPS + adc] == panel.range;
     return sound && results.bytes[results.count - 1] == ADT7320_ID;
 }
 
@@ -245,13 +231,13 @@ bool panel_start(void)
     ltc2668_start(HWL_SELECT_COLUMN_DAC, LTC2668_SPAN_0_TO_5_V, 0);
     ltc2668_start(HWL_SELECT_GATE_DAC, LTC2668_SPAN_0_TO_5_V, 0);
     ltc2668_start(HWL_SELECT_BIAS_DAC, LTC2668_SPAN_2_5_V, BIPOLAR_ZERO);
-    for (uint32_t chip = 0; chip < mask_words(); chip++)
+    for (uint32_t chip = 0; chip < panel_mask_words(); chip++)
         ltc2668_start((uint16_t)(HWL_SELECT_INPUT_DAC + chip), LTC2668_SPAN_2_5_V, BIPOLAR_ZERO);
-    for (uint32_t adc = 0; adc < adcs(); adc++) {
+    for (uint32_t adc = 0; adc < panel_adcs(); adc++) {
         ads8688_reset((uint16_t)(HWL_SELECT_ADC_LOW + adc));
         ads8688_set_range((uint16_t)(HWL_SELECT_ADC_LOW + adc), ADS8688_0_TO_5_12_V);
     }
-    held.range = ADS8688_0_TO_5_12_V;
+    panel.range = ADS8688_0_TO_5_12_V;
     adt7320_start(HWL_SELECT_TEMPERATURE, CRITICAL);
     panel_ground();
     return rest_and_check();
@@ -270,63 +256,25 @@ bool panel_rest(void)
     return rest_and_check();
 }
 
-/* ---- modes and routes ---- */
-
-void panel_mode(uint32_t mode)
-{
-    send_mode(mode | (held.routes & MODE_BIT(ROUTE_OUTPUTS_TO_DAQ)));
-}
-
-void panel_deselect(void)
-{
-    held.routes &= MODE_BIT(ROUTE_OUTPUTS_TO_DAQ); /* a routed cell is a selected one */
-    select_row(NO_ROW);
-    select_columns(0);
-}
-
-void panel_route_cell(uint8_t array, uint16_t row, uint16_t column)
-{
-    uint32_t outputs = held.routes & MODE_BIT(ROUTE_OUTPUTS_TO_DAQ);
-    uint32_t cell = (array == 0 ? MODE_BIT(CONNECT_A) : MODE_BIT(CONNECT_B)) | MODE_BIT(ROUTE_CELL_TO_SMU);
-    send_mode(outputs); /* the instrument lets go of the cell before, and takes this one when it is selected */
-    select_row(row);
-    select_columns((uint16_t)(1u << column));
-    held.routes = (uint16_t)(outputs | cell);
-    send_mode(held.routes);
-}
-
-void panel_route_outputs(void)
-{
-    held.routes |= MODE_BIT(ROUTE_OUTPUTS_TO_DAQ);
-    send_mode(held.routes);
-}
-
-void panel_route_nothing(void)
-{
-    held.routes = 0;
-    send_mode(0);
-    panel_deselect();
-}
-
 /* ---- PULSE and READ ---- */
 
 uint32_t panel_load_pulse(uint16_t row, uint16_t column_mask, const uint16_t *amplitude_codes, uint16_t gate_code)
 {
     uint8_t words[LTC2668_CHANNELS * LTC2668_WORD_BYTES], *end = words;
     uint32_t changed = 0;
-    select_row(row);
-    select_columns(column_mask);
+    panel_select_row(row);
+    panel_select_columns(column_mask);
     for (uint32_t left = column_mask; left != 0; left &= left - 1) {
         uint32_t column = (uint32_t)__builtin_ctz(left);
-        if (held.amplitude_codes[column] == amplitude_codes[column])
+        if (panel.amplitude_codes[column] == amplitude_codes[column])
             continue;
-        held.amplitude_codes[column] = amplitude_codes[column];
+        panel.amplitude_codes[column] = amplitude_codes[column];
         end = ltc2668_word(end, LTC2668_WRITE_UPDATE, column, amplitude_codes[column]);
         changed++;
     }
     ltc2668_send(HWL_SELECT_COLUMN_DAC, words, end);
-    if (held.gate_code != gate_code) {
-        held.gate_code = gate_code;
+    if (panel.gate_code != gate_code) {
+        panel.gate_code = gate_code;
         end = ltc2668_word(words, LTC2668_WRITE_UPDATE, 0, gate_code);
         ltc2668_send(HWL_SELECT_GATE_DAC, words, end);
         changed++;
@@ -334,31 +282,26 @@ uint32_t panel_load_pulse(uint16_t row, uint16_t column_mask, const uint16_t *am
     return changed;
 }
 
-void panel_select_row(uint16_t row)
-{
-    select_row(row);
-}
-
 /* ---- SOLVE and MVM ---- */
 
 uint32_t panel_load_masks(const uint16_t *row_mask, uint16_t column_mask)
 {
     uint32_t changed_rows = 0;
-    for (uint32_t first = 0; first < mask_words(); first += CHAIN_WORDS) {
+    for (uint32_t first = 0; first < panel_mask_words(); first += CHAIN_WORDS) {
         uint32_t changed_here = 0;
-        for (uint32_t word = first; word < first + CHAIN_WORDS && word < mask_words(); word++) {
-            changed_here += (uint32_t)__builtin_popcount((uint32_t)(row_mask[word] ^ held.row_mask[word]));
-            held.row_mask[word] = row_mask[word];
+        for (uint32_t word = first; word < first + CHAIN_WORDS && word < panel_mask_words(); word++) {
+            changed_here += (uint32_t)__builtin_popcount((uint32_t)(row_mask[word] ^ panel.row_mask[word]));
+            panel.row_mask[word] = row_mask[word];
         }
         if (changed_here != 0)
-            send_row_chain(HWL_SELECT_ROW_MASK, first / CHAIN_WORDS, held.row_mask + first);
+            send_row_chain(HWL_SELECT_ROW_MASK, first / CHAIN_WORDS, panel.row_mask + first);
         changed_rows += changed_here;
     }
-    if (changed_rows == 0 && column_mask == held.column_mask)
+    if (changed_rows == 0 && column_mask == panel.column_mask)
         return 0;
-    if (column_mask != held.column_mask)
+    if (column_mask != panel.column_mask)
         send_word_chain(HWL_SELECT_COLUMN_MASK, column_chips(), column_mask);
-    held.column_mask = column_mask;
+    panel.column_mask = column_mask;
     return HWL_TICKS_LOAD + changed_rows * HWL_TICKS_LOAD_CHANGED_ROW;
 }
 
@@ -371,11 +314,11 @@ void panel_feedback(uint16_t column_mask, const uint8_t *codes)
             code = get_u16(codes);
             codes += 2;
         }
-        changed = changed || code != held.feedback_codes[column];
-        held.feedback_codes[column] = code;
+        changed = changed || code != panel.feedback_codes[column];
+        panel.feedback_codes[column] = code;
     }
     if (changed)
-        send_feedback();
+        panel_send_feedback();
 }
 
 void panel_bias(uint16_t column_mask, const uint8_t *codes)
@@ -387,9 +330,9 @@ void panel_bias(uint16_t column_mask, const uint8_t *codes)
             code = (uint16_t)((uint32_t)get_u16(codes) << BIAS_SHIFT ^ BIPOLAR_ZERO);
             codes += 2;
         }
-        if (code != held.bias_codes[column])
+        if (code != panel.bias_codes[column])
             end = ltc2668_word(end, LTC2668_WRITE_UPDATE, column, code);
-        held.bias_codes[column] = code;
+        panel.bias_codes[column] = code;
     }
     ltc2668_send(HWL_SELECT_BIAS_DAC, words, end);
 }
@@ -397,7 +340,7 @@ void panel_bias(uint16_t column_mask, const uint8_t *codes)
 void panel_inputs(const uint16_t *row_mask, const uint8_t *codes)
 {
     uint8_t words[LTC2668_CHANNELS * LTC2668_WORD_BYTES];
-    for (uint32_t chip = 0; chip < mask_words(); chip++) {
+    for (uint32_t chip = 0; chip < panel_mask_words(); chip++) {
         uint8_t *end = words;
         for (uint32_t left = row_mask[chip]; left != 0; left &= left - 1) {
             uint32_t code = get_u16(codes) ^ (uint32_t)BIPOLAR_ZERO;
@@ -415,53 +358,23 @@ void panel_inputs(const uint16_t *row_mask, const uint8_t *codes)
 bool panel_compensation(uint16_t row, uint16_t code)
 {
     uint32_t chain = row / HWL_ROWS_A_COMPENSATION_CHAIN;
-    if (held.compensation_codes[row] == code)
+    if (panel.compensation_codes[row] == code)
         return false;
-    held.compensation_codes[row] = code;
-    held.unsent[chain / MASK_ROWS] |= (uint16_t)(1u << chain % MASK_ROWS);
+    panel.compensation_codes[row] = code;
+    panel.unsent[chain / MASK_ROWS] |= (uint16_t)(1u << chain % MASK_ROWS);
     return true;
 }
 
 void panel_send_compensation(void)
 {
-    for (uint32_t word = 0; word < sizeof held.unsent / sizeof held.unsent[0]; word++) {
-        for (uint32_t left = held.unsent[word]; left != 0; left &= left - 1)
+    for (uint32_t word = 0; word < sizeof panel.unsent / sizeof panel.unsent[0]; word++) {
+        for (uint32_t left = panel.unsent[word]; left != 0; left &= left - 1)
             send_compensation_chain(word * MASK_ROWS + (uint32_t)__builtin_ctz(left));
-        held.unsent[word] = 0;
+        panel.unsent[word] = 0;
     }
 }
 
-/* ---- sampling ---- */
-
-void panel_scan_setup(enum panel_source source, uint16_t column_mask)
-{
-    static const uint8_t ranges[] = {
-        [PANEL_READ] = ADS8688_0_TO_5_12_V, [PANEL_PRODUCTS] = ADS8688_5_12_V, [PANEL_OUTPUTS] = ADS8688_2_56_V};
-    if (held.range != ranges[source]) {
-        held.range = ranges[source];
-        held.scanned = 0;
-        for (uint32_t adc = 0; adc < adcs(); adc++)
-            ads8688_set_range((uint16_t)(HWL_SELECT_ADC_LOW + adc), held.range);
-    }
-    if (held.scanned == column_mask)
-        return;
-    held.scanned = column_mask;
-    for (uint32_t adc = 0; adc < adcs(); adc++) {
-        uint8_t channels = (uint8_t)(column_mask >> adc * ADS8688_CHANNELS);
-        if (channels != 0)
-            ads8688_start_sequence((uint16_t)(HWL_SELECT_ADC_LOW + adc), channels);
-    }
-}
-
-void panel_scan(void)
-{
-    uint32_t low = (uint32_t)__builtin_popcount(held.scanned & 0xFFu);
-    uint32_t high = (uint32_t)__builtin_popcount((uint32_t)held.scanned >> ADS8688_CHANNELS);
-    if (low != 0)
-        ads8688_scan(HWL_SELECT_ADC_LOW, (uint16_t)low);
-    if (high != 0)
-        ads8688_scan(HWL_SELECT_ADC_HIGH, (uint16_t)high);
-}
+/* ---- looking at the board ---- */
 
 bool panel_look(void)
 {

@@ -20,13 +20,15 @@ bool panel_rest(void);
 
 /* Mode switches, bits HWL_MODE_…; only a change is sent. OUTPUTS_TO_DAQ is kept by the panel itself. */
 void panel_mode(uint32_t mode);
+/* As panel_mode, beside all that stands at the instrument ports: SAMPLE. */
+void panel_mode_of_ports(uint32_t mode);
 
 /* PULSE: select the row and the columns (bit mask), load what changed of the column DACs and the gate DAC. Gives the
  * number of DAC words that changed. `amplitude_codes` (columns) is read at the set bits of `column_mask` only. */
 uint32_t panel_load_pulse(uint16_t row, uint16_t column_mask, const uint16_t *amplitude_codes, uint16_t gate_code);
 /* READ: select one row. */
 void panel_select_row(uint16_t row);
-/* Neither row nor column selected. */
+/* Neither row nor column selected: ends the route beside OUTPUTS_TO_DAQ, and what was held for it. */
 void panel_deselect(void);
 
 /* SOLVE and MVM: take these as active rows (bit mask, 16 rows a word) and columns. Gives the ticks it takes by the
@@ -41,15 +43,19 @@ void panel_inputs(const uint16_t *row_mask, const uint8_t *codes);
 bool panel_compensation(uint16_t row, uint16_t code);
 void panel_send_compensation(void);
 
-enum panel_source { PANEL_READ, PANEL_PRODUCTS, PANEL_OUTPUTS };
-/* ADC range and inputs for what is about to be sampled, and the columns to scan; only changes are sent. */
+enum panel_source { PANEL_READ, PANEL_PRODUCTS, PANEL_OUTPUTS, PANEL_SUPPLY };
+/* ADC range and inputs for what is about to be sampled, and the columns to scan; only changes are sent. Of PANEL_SUPPLY
+ * there is one code a scan, whatever the columns. */
 void panel_scan_setup(enum panel_source source, uint16_t column_mask);
 /* One scan of the columns set up: a raw code a set column, big-endian 16 bit, in ascending order, into the results. */
 void panel_scan(void);
 
-void panel_route_cell(uint8_t array, uint16_t row, uint16_t column);
-void panel_route_outputs(void);
-void panel_route_nothing(void);
+/* What stands at the instrument ports, as protocol.toml has routes (panel_ports.c). */
+void panel_route(uint8_t route, uint8_t array, uint16_t row, uint16_t column);
+uint8_t panel_routed(void);         /* the route beside OUTPUTS_TO_DAQ */
+/* Hold a level, enum hwl_hold; `code` as on the wire. Gives whether it changed. */
+bool panel_hold(uint8_t what, uint16_t channel, uint16_t code);
+void panel_hold_divider(uint8_t divider);   /* of all held bias codes, enum hwl_bias_divider */
 
 /* Ask for the input pins as they are now: between commands only. False: the chips do not answer. */
 bool panel_look(void);

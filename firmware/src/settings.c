@@ -1,37 +1,12 @@
-/* ROUTE, TEMPERATURE, WAIT, TIGHTEN: commands without words. */
+/* TEMPERATURE, WAIT, TIGHTEN: commands without words. */
 #include "bytes.h"
 #include "engine.h"
-#include "geometry.h"
 #include "limits.h"
 #include "panel.h"
 
 #include "../hal/hal.h"
 
 enum { WAIT_SLICE_TICKS = 40000 }; /* 4 ms: so soon a SAFE is heard, and the port is emptied, on hardware */
-
-bool route_command(const uint8_t *payload, size_t bytes, struct answer *answer, struct refusal *why)
-{
-    uint64_t start_ticks = bench_ticks;
-    if (!has_length(why, (uint32_t)bytes, HWL_ROUTE_REQUEST_BYTES))
-        return false;
-    uint8_t route = payload[HWL_ROUTE_REQUEST_ROUTE], array = payload[HWL_ROUTE_REQUEST_ARRAY];
-    uint16_t row = get_u16(payload + HWL_ROUTE_REQUEST_ROW), column = get_u16(payload + HWL_ROUTE_REQUEST_COLUMN);
-    if (!in_range(why, HWL_FIELD_TARGET, route, 0, HWL_ROUTE_OUTPUTS_TO_DAQ, 0) ||
-        !in_range(why, HWL_FIELD_ARRAY, array, 0, 1, 0) ||
-        !in_range(why, HWL_FIELD_ROW, row, 0, geometry.rows - 1, 0) ||
-        !in_range(why, HWL_FIELD_COLUMN, column, 0, geometry.columns - 1, 0))
-        return false;
-    hal_at(bench_ticks);
-    if (route == HWL_ROUTE_CELL_TO_SMU)
-        panel_route_cell(array, row, column);
-    else if (route == HWL_ROUTE_OUTPUTS_TO_DAQ)
-        panel_route_outputs();
-    else
-        panel_route_nothing();
-    bench_ticks += HWL_TICKS_LOAD;
-    engine_answer(answer, start_ticks, HWL_ROUTE_REPLY_BYTES);
-    return engine_end(why);
-}
 
 bool temperature_command(const uint8_t *payload, size_t bytes, struct answer *answer, struct refusal *why)
 {

@@ -18,12 +18,13 @@ uint8_t reply[16384];
 size_t reply_bytes;
 struct refusal refusal;
 
-static uint8_t mode[2];                 /* as shifted in */
+static uint8_t mode[4];                 /* as shifted in */
 static struct {
     uint8_t range, sequence;
     int channel;                        /* the one converted before */
+    bool auxiliary;                     /* the auxiliary input is converted, as column 16 */
 } adcs[2];
-static uint32_t scans[16];
+static uint32_t scans[17];
 static uint32_t asked;
 
 bool fake_may_go_on(void)
@@ -44,10 +45,14 @@ static void listen(uint16_t select, const uint8_t *frame, uint8_t frame_bytes)
         adcs[adc].sequence = frame[1];
     if (frame[0] == 0xA0)
         adcs[adc].channel = -1;
+    if (frame_bytes == 4 && frame[0] != 0)
+        adcs[adc].auxiliary = frame[0] == 0xE0;
 }
 
 static uint16_t convert(uint32_t adc)
 {
+    if (adcs[adc].auxiliary)
+        return fake_convert == NULL ? 0 : fake_convert(16, scans[16]++);
     do
         adcs[adc].channel = (adcs[adc].channel + 1) % 8;
     while ((adcs[adc].sequence >> adcs[adc].channel & 1) == 0);

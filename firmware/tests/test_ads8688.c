@@ -25,6 +25,12 @@ static void sequences_begin_with_auto_rst(void)
     CHECK_TRACE("4 03a500; 4 a0000000");
 }
 
+static void the_auxiliary_input_has_a_command_of_its_own(void)
+{
+    ads8688_select_auxiliary(3);
+    CHECK_TRACE("3 e0000000");
+}
+
 static void scans_with_no_op_and_keeps_the_conversions(void)
 {
     ads8688_scan(3, 3);
@@ -45,6 +51,7 @@ int main(void)
     RUN(resets);
     RUN(sets_the_range_of_every_channel);
     RUN(sequences_begin_with_auto_rst);
+    RUN(the_auxiliary_input_has_a_command_of_its_own);
     RUN(scans_with_no_op_and_keeps_the_conversions);
     RUN(reads_a_range_back);
     return check_result();

@@ -42,7 +42,7 @@ static void only_changed_chains_are_sent(void)
     ADD_WORDS(&payload, 0, 1, 0, 17, 1);
     CHECK_EQUAL(elapsed(), 210);
     CHECK_TRACE("at 50; 201 0000000000000000000000000000000000000400; at 260; "
-                "read 6 0000; read 6 0000; read 3 0a0000; read 4 0a0000; read 5 5800");
+                "read 6 00000000; read 6 00000000; read 3 0a0000; read 4 0a0000; read 5 5800");
 }
 
 static void refuses_lengths_then_rows_then_codes(void)

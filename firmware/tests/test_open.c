@@ -45,8 +45,8 @@ static void refuses_what_it_does_not_know(void)
 {
     CHECK(ask(0, 0, 0, 0, NULL));
     check_refused(HWL_STATUS_UNKNOWN_COMMAND, 0, 0, 0, 0);
-    CHECK(ask(17, 0, 0, 0, NULL));
-    check_refused(HWL_STATUS_UNKNOWN_COMMAND, 0, 17, 0, 0);
+    CHECK(ask(19, 0, 0, 0, NULL));
+    check_refused(HWL_STATUS_UNKNOWN_COMMAND, 0, 19, 0, 0);
     CHECK(ask(127, 0, 0, 0, NULL));
     check_refused(HWL_STATUS_UNKNOWN_COMMAND, 0, 127, 0, 0);
 }

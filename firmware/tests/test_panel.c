@@ -5,11 +5,12 @@
 #include "../src/bytes.h"
 #include "../src/ltc2668.h"
 #include "../src/panel.h"
+#include "../src/protocol.h"
 #include "../src/wiring.h"
 
 #define CHECK_READ_BACK "read 3 0a0000; read 5 5800"
 #define GROUND_16X4                                                                                     \
-    "pin 1 low; pin 0 low; pin 2 high; 0 a00000; 1 a00000; 2 a08000; 6 0000; 7 00; 8 00; 100 0000; "     \
+    "pin 1 low; pin 0 low; pin 2 high; 0 a00000; 1 a00000; 2 a08000; 6 00000000; 7 00; 8 00; 100 0000; "     \
     "180 0000; 9 000000000000; 200 0000000000000000000000000000000000000000; 400 a08000"
 
 static const uint16_t no_rows[256];
@@ -19,7 +20,7 @@ static void starts_with_the_pins(void)
     CHECK(panel_start());
     CHECK_TRACE("pin 1 low; pin 0 low; pin 2 high; 0 e00000; 0 a00000; 1 e00000; 1 a00000; 2 e00004; 2 a08000; "
                 "400 e00004; 400 a08000; 3 85000000; 3 0b0600 0d0600 0f0600 110600 130600 150600 170600 190600; "
-                "5 ffffffff; 5 202a80; 5 2800; 5 0894; " GROUND_16X4 "; read 6 0000; read 6 0000; " CHECK_READ_BACK);
+                "5 ffffffff; 5 202a80; 5 2800; 5 0894; " GROUND_16X4 "; read 6 00000000; read 6 00000000; " CHECK_READ_BACK);
 }
 
 static void grounds_whatever_it_remembers(void)
@@ -63,10 +64,10 @@ static void forgets_at_grounding(void)
 static void enables_sound_chips_only(void)
 {
     CHECK(panel_enable());
-    CHECK_TRACE("read 6 0000; read 6 0000; " CHECK_READ_BACK "; pin 0 high");
+    CHECK_TRACE("read 6 00000000; read 6 00000000; " CHECK_READ_BACK "; pin 0 high");
     fake_chips_dead = true;
     CHECK(!panel_enable());
-    CHECK_TRACE("read 6 0000; read 6 0000; " CHECK_READ_BACK);
+    CHECK_TRACE("read 6 00000000; read 6 00000000; " CHECK_READ_BACK);
 }
 
 static void finds_stuck_lines(void)
@@ -92,8 +93,8 @@ static void finds_stuck_lines(void)
 
 static void finds_answers_that_are_missing(void)
 {
-    uint8_t stray[2] = {0};
-    hal_spi_read(HWL_SELECT_MODE_SWITCHES, 2, 1, stray, 1);
+    uint8_t stray[4] = {0};
+    hal_spi_read(HWL_SELECT_MODE_SWITCHES, 4, 1, stray, 3);
     CHECK(!panel_rest());
     fake_forget();
 }
@@ -101,11 +102,11 @@ static void finds_answers_that_are_missing(void)
 static void sends_changes_of_mode_only(void)
 {
     panel_mode(1 << HWL_MODE_CONNECT_B | 1 << HWL_MODE_BIAS_BY_256);
-    CHECK_TRACE("6 0802");
+    CHECK_TRACE("6 00000802");
     panel_mode(1 << HWL_MODE_CONNECT_B | 1 << HWL_MODE_BIAS_BY_256);
     CHECK_TRACE("");
     CHECK(panel_rest());
-    CHECK_TRACE("read 6 0000; read 6 0000; " CHECK_READ_BACK);
+    CHECK_TRACE("read 6 00000000; read 6 00000000; " CHECK_READ_BACK);
 }
 
 static void loads_a_pulse_by_changes(void)
@@ -262,27 +263,41 @@ static void sources_have_ranges(void)
 
 static void routes_stay_while_it_rests(void)
 {
-    panel_route_cell(1, 2, 3);
-    CHECK_TRACE("100 0004; 7 08; 6 2002");
+    panel_route(HWL_ROUTE_CELL_TO_SMU, 1, 2, 3);
+    CHECK_TRACE("100 0004; 7 08; 6 00002002");
     CHECK(panel_rest());
-    CHECK_TRACE("read 6 2002; read 6 2002; " CHECK_READ_BACK);
-    panel_route_outputs();
-    CHECK_TRACE("6 6002");
-    panel_route_cell(0, 2, 1);
-    CHECK_TRACE("6 4000; 7 02; 6 6001");
+    CHECK_TRACE("read 6 00002002; read 6 00002002; " CHECK_READ_BACK);
+    panel_route(HWL_ROUTE_OUTPUTS_TO_DAQ, 0, 0, 0);
+    CHECK_TRACE("6 00006002");
+    panel_route(HWL_ROUTE_CELL_TO_SMU, 0, 2, 1);
+    CHECK_TRACE("6 00004000; 7 02; 6 00006001");
     panel_deselect();
     CHECK_TRACE("100 0000; 7 00");
     panel_mode(1 << HWL_MODE_CONNECT_A | 1 << HWL_MODE_READ);
-    CHECK_TRACE("6 4011");
+    CHECK_TRACE("6 00004011");
     CHECK(panel_rest());
-    CHECK_TRACE("read 6 4000; read 6 4000; " CHECK_READ_BACK);
-    panel_route_nothing();
-    CHECK_TRACE("6 0000");
-    panel_route_cell(0, 2, 1);
+    CHECK_TRACE("read 6 00004000; read 6 00004000; " CHECK_READ_BACK);
+    panel_route(HWL_ROUTE_NOTHING, 0, 0, 0);
+    CHECK_TRACE("6 00000000");
+    panel_route(HWL_ROUTE_CELL_TO_SMU, 0, 2, 1);
     panel_ground();
     fake_forget();
     CHECK(panel_rest());
-    CHECK_TRACE("read 6 0000; read 6 0000; " CHECK_READ_BACK);
+    CHECK_TRACE("read 6 00000000; read 6 00000000; " CHECK_READ_BACK);
+}
+
+static void the_supply_is_at_the_auxiliary_input(void)
+{
+    struct hal_results results;
+    panel_scan_setup(PANEL_SUPPLY, 0x1);
+    CHECK_TRACE("3 e0000000");
+    panel_scan();
+    CHECK_TRACE("read 3 00000000");
+    CHECK(hal_finish(&results));
+    CHECK(panel_rest());
+    fake_forget();
+    panel_scan_setup(PANEL_READ, 0x1);
+    CHECK_TRACE("3 030100; 3 a0000000");
 }
 
 static void temperature_comes_from_a_sound_sensor(void)
@@ -298,8 +313,8 @@ static void temperature_comes_from_a_sound_sensor(void)
     fake_chips_dead = true;
     CHECK(!panel_temperature(&raw));
     fake_chips_dead = false;
-    uint8_t stray[2] = {0};
-    hal_spi_read(HWL_SELECT_MODE_SWITCHES, 2, 1, stray, 1);
+    uint8_t stray[4] = {0};
+    hal_spi_read(HWL_SELECT_MODE_SWITCHES, 4, 1, stray, 3);
     CHECK(!panel_temperature(&raw));
     fake_forget();
 }
@@ -325,6 +340,7 @@ static void (*const tests[])(void) = {
     loads_the_chains_that_change, feedback_is_twelve_bits_a_column, bias_stands_in_the_upper_bits,
     inputs_go_to_the_active_rows, compensation_is_ten_bits_a_row, every_compensation_chain_is_reached,
     scans_the_columns_that_are_set_up, a_check_ends_the_sequence, sources_have_ranges, routes_stay_while_it_rests,
+    the_supply_is_at_the_auxiliary_input,
     temperature_comes_from_a_sound_sensor, over_temperature_is_what_the_chips_said_last};
 
 int main(void)

@@ -39,7 +39,7 @@ static void nothing_listed_is_nothing_done(void)
 {
     CHECK(run(pulse_command, &payload));
     check_reply(0, 0);
-    CHECK_TRACE("at 0; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+    CHECK_TRACE("at 0; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
 }
 
 static void a_row_pulse_loads_settles_and_recovers(void)
@@ -49,9 +49,9 @@ static void a_row_pulse_loads_settles_and_recovers(void)
     CHECK(run(pulse_command, &payload));
     /* Row 1: columns 0 and 2, three words change; row 2: column 0, none does. */
     check_reply(3 * 10 + 100 + 10 + 50 + 100 + 10 + 50, 2);
-    CHECK_TRACE("6 0005; at 1000; 100 0002; 7 05; 0 306666 326666; 1 305555; at 1130; pulse 10; "
+    CHECK_TRACE("6 00000005; at 1000; 100 0002; 7 05; 0 306666 326666; 1 305555; at 1130; pulse 10; "
                 "at 1190; 100 0004; 7 01; at 1290; pulse 10; "
-                "at 1350; 100 0000; 7 00; at 1350; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "at 1350; 100 0000; 7 00; at 1350; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
     CHECK_EQUAL(bench_ticks, 1350);
 }
 
@@ -73,8 +73,8 @@ static void modes_follow_array_and_polarity(void)
     static const struct {
         uint8_t array, polarity;
         const char *mode;
-    } cases[] = {{0, HWL_POLARITY_SET, "6 0005"},  {1, HWL_POLARITY_SET, "6 0006"},  {0, HWL_POLARITY_RESET, "6 0009"},
-                 {1, HWL_POLARITY_RESET, "6 000a"}, {0, HWL_POLARITY_FORM, "6 0005"}, {1, HWL_POLARITY_FORM, "6 0006"}};
+    } cases[] = {{0, HWL_POLARITY_SET, "6 00000005"},  {1, HWL_POLARITY_SET, "6 00000006"},  {0, HWL_POLARITY_RESET, "6 00000009"},
+                 {1, HWL_POLARITY_RESET, "6 0000000a"}, {0, HWL_POLARITY_FORM, "6 00000005"}, {1, HWL_POLARITY_FORM, "6 00000006"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pulse pulse = set_pulse;
         pulse.array = cases[i].array;
@@ -96,10 +96,10 @@ static void targets_give_each_row_or_cell_its_code(void)
     ADD_SECTION(pulse, 2, 0x5, 0x1111, 0x2222);
     CHECK(run(pulse_command, &payload));
     check_reply(130 + 60 + 110 + 60 + 130 + 60, 3);
-    CHECK_TRACE("6 0005; at 0; 100 0004; 7 03; 0 306666 316666; 1 301234; at 130; pulse 10; "
+    CHECK_TRACE("6 00000005; at 0; 100 0004; 7 03; 0 306666 316666; 1 301234; at 130; pulse 10; "
                 "at 190; 100 0008; 1 301235; at 300; pulse 10; "
                 "at 360; 100 0004; 7 05; 0 301111 322222; 1 305555; at 490; pulse 10; "
-                "at 550; 100 0000; 7 00; at 550; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "at 550; 100 0000; 7 00; at 550; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
 }
 
 static void a_routed_cell_is_let_go(void)
@@ -110,7 +110,7 @@ static void a_routed_cell_is_let_go(void)
     CHECK(run(route_command, &payload));
     fake_forget();
     CHECK(run(pulse_command, &payload));
-    CHECK_TRACE("100 0000; 7 00; at 200; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+    CHECK_TRACE("100 0000; 7 00; at 200; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
 }
 
 /* ---- refusals ---- */

@@ -41,7 +41,7 @@ static void nothing_listed_is_nothing_done(void)
     CHECK(run(read_command, &payload));
     CHECK_EQUAL(reply_bytes, 4);
     CHECK_EQUAL(get_u32(reply), 0);
-    CHECK_TRACE("at 0; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+    CHECK_TRACE("at 0; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
 }
 
 static void a_row_read_settles_and_samples(void)
@@ -57,17 +57,17 @@ static void a_row_read_settles_and_samples(void)
     CHECK_EQUAL(get_u16(reply + 6), 4000);
     CHECK_EQUAL(get_u16(reply + 8), 1000);
     CHECK_EQUAL(get_u16(reply + 10), 0x7);
-    CHECK_TRACE("6 0011; at 1000; 100 0002; 3 030a00; 3 a0000000; pin 1 high; "
+    CHECK_TRACE("6 00000011; at 1000; 100 0002; 3 030a00; 3 a0000000; pin 1 high; "
                 "at 1200; read 3 00000000 00000000; at 1360; read 3 00000000 00000000; at 1520; pin 1 low; "
                 "at 1520; 100 0004; 3 030100; 3 a0000000; pin 1 high; "
                 "at 1720; read 3 00000000; at 1880; read 3 00000000; at 2040; pin 1 low; "
-                "100 0000; at 2040; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "100 0000; at 2040; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
     CHECK_EQUAL(bench_ticks, 2040);
 }
 
 static void modes_follow_array_and_range(void)
 {
-    static const char *const modes[2][2] = {{"6 0011", "6 0091"}, {"6 0012", "6 0092"}};
+    static const char *const modes[2][2] = {{"6 00000011", "6 00000091"}, {"6 00000012", "6 00000092"}};
     for (uint8_t array = 0; array < 2; array++)
         for (uint8_t tia_range = 0; tia_range < 2; tia_range++) {
             add_request(tia_range, 1, 1, 0);

@@ -1,48 +1,13 @@
-/* ROUTE, TEMPERATURE, WAIT, TIGHTEN. */
+/* TEMPERATURE, WAIT, TIGHTEN. */
 #include "fake_chips.h"
 
 #include "../src/bytes.h"
 #include "../src/limits.h"
 #include "../src/wiring.h"
 
-#define AT_REST "read 6 0000; read 6 0000; read 3 0a0000; read 5 5800"
+#define AT_REST "read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800"
 
 static struct payload payload;
-
-static bool routed(uint8_t route, uint8_t array, uint16_t row, uint16_t column)
-{
-    add_u8(&payload, route);
-    add_u8(&payload, array);
-    ADD_WORDS(&payload, row, column);
-    return run(route_command, &payload);
-}
-
-static void routes_take_a_load(void)
-{
-    CHECK(routed(HWL_ROUTE_CELL_TO_SMU, 1, 15, 3));
-    CHECK_EQUAL(reply_bytes, 4);
-    CHECK_EQUAL(get_u32(reply), 200);
-    CHECK_TRACE("at 0; 100 8000; 7 08; 6 2002; at 200; read 6 2002; read 6 2002; read 3 0a0000; read 5 5800");
-    CHECK(routed(HWL_ROUTE_OUTPUTS_TO_DAQ, 0, 0, 0));
-    CHECK_TRACE("at 200; 6 6002; at 400; read 6 6002; read 6 6002; read 3 0a0000; read 5 5800");
-    CHECK(routed(HWL_ROUTE_NOTHING, 0, 0, 0));
-    CHECK_TRACE("at 400; 6 0000; 100 0000; 7 00; at 600; " AT_REST);
-}
-
-static void refuses_routes(void)
-{
-    add_u8(&payload, 0);
-    CHECK(!run(route_command, &payload));
-    CHECK_BAD_LENGTH(1, 6);
-    CHECK(!routed(3, 2, 16, 4));
-    CHECK_OUT_OF_RANGE(TARGET, 0, 3, 0, 2);
-    CHECK(!routed(0, 2, 16, 4));
-    CHECK_OUT_OF_RANGE(ARRAY, 0, 2, 0, 1);
-    CHECK(!routed(0, 1, 16, 4));
-    CHECK_OUT_OF_RANGE(ROW, 0, 16, 0, 15);
-    CHECK(!routed(0, 1, 15, 4));
-    CHECK_OUT_OF_RANGE(COLUMN, 0, 4, 0, 3);
-}
 
 static int32_t temperature_of(int16_t raw)
 {
@@ -135,8 +100,8 @@ static void limits_only_go_down(void)
 }
 
 static void (*const tests[])(void) = {
-    routes_take_a_load, refuses_routes, temperature_is_rounded_half_up, a_silent_sensor_is_a_fault, waits_in_slices,
-    a_wait_ends_where_it_is_grounded, limits_only_go_down};
+    temperature_is_rounded_half_up, a_silent_sensor_is_a_fault, waits_in_slices, a_wait_ends_where_it_is_grounded,
+    limits_only_go_down};
 
 int main(void)
 {

@@ -48,7 +48,7 @@ static void nothing_listed_is_nothing_done(void)
     CHECK_EQUAL(reply_bytes, 8);
     CHECK_EQUAL(get_u32(reply), 0);
     CHECK_EQUAL(get_u32(reply + 4), 0);
-    CHECK_TRACE("at 0; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+    CHECK_TRACE("at 0; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
 }
 
 static void a_solve_loads_drives_settles_and_samples(void)
@@ -65,11 +65,11 @@ static void a_solve_loads_drives_settles_and_samples(void)
     CHECK_EQUAL(get_i16(reply + 8), 600);
     CHECK_EQUAL(get_i16(reply + 10), 800);
     CHECK_EQUAL(get_u16(reply + 12), HWL_SOLVE_FLAG_UNSETTLED);
-    CHECK_TRACE("at 1000; 180 8003; 8 05; 6 1023; "
+    CHECK_TRACE("at 1000; 180 8003; 8 05; 6 00001023; "
                 "3 0b0200 0d0200 0f0200 110200 130200 150200 170200 190200; 3 030500; 3 a0000000; "
                 "at 1230; 400 000000 018000 0fffff; pin 2 low; pin 2 high; at 1260; pin 1 high; "
                 "at 1310; read 3 00000000 00000000; at 1470; read 3 00000000 00000000; at 1630; pin 1 low; "
-                "at 1630; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "at 1630; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
     CHECK_EQUAL(bench_ticks, 1630);
 }
 
@@ -119,14 +119,14 @@ static void sections_set_feedback_bias_and_mode(void)
     section.fourth = 0x80 | HWL_BIAS_DIVIDER_BY_16;
     ADD_SECTION(section, ROWS, 4095, 1, 2047, (uint16_t)-2047, INPUTS);
     CHECK(run(solve_command, &payload));
-    CHECK(strncmp(fake_trace(), "at 0; 180 8003; 8 05; 9 000001000fff; 2 30fff0 320010; 6 1523; ", 62) == 0);
+    CHECK(strncmp(fake_trace(), "at 0; 180 8003; 8 05; 9 000001000fff; 2 30fff0 320010; 6 00001523; ", 62) == 0);
     fake_forget();
     section.first = HWL_CONSTRAINT_NONE;
     section.third = 0;
     section.fourth = HWL_BIAS_DIVIDER_BY_256;
     ADD_SECTION(section, ROWS, INPUTS);
     CHECK(run(solve_command, &payload));
-    CHECK(strncmp(fake_trace(), "at 470; 9 000000000000; 2 308000 328000; 6 1a23; ", 48) == 0);
+    CHECK(strncmp(fake_trace(), "at 470; 9 000000000000; 2 308000 328000; 6 00001a23; ", 48) == 0);
     fake_forget();
 }
 
@@ -176,17 +176,17 @@ static void products_go_through_the_transimpedance_amplifiers(void)
     ADD_SECTION(plain, ROWS, INPUTS);
     CHECK(run(mvm_command, &payload));
     CHECK_EQUAL(get_u32(reply), 230 + 30 + 50 + 160);
-    CHECK_TRACE("at 0; 180 8003; 8 05; 6 0041; "
+    CHECK_TRACE("at 0; 180 8003; 8 05; 6 00000041; "
                 "3 0b0100 0d0100 0f0100 110100 130100 150100 170100 190100; 3 030500; 3 a0000000; "
                 "at 230; 400 000000 018000 0fffff; pin 2 low; pin 2 high; at 260; pin 1 high; "
                 "at 310; read 3 00000000 00000000; at 470; pin 1 low; "
-                "at 470; read 6 0000; read 6 0000; read 3 0a0000; read 5 5800");
+                "at 470; read 6 00000000; read 6 00000000; read 3 0a0000; read 5 5800");
     struct section section = plain;
     section.first = 1;
     section.third = HWL_TIA_RANGE_COARSE;
     ADD_SECTION(section, ROWS, INPUTS);
     CHECK(run(mvm_command, &payload));
-    CHECK(strncmp(fake_trace(), "at 470; 6 00c2; ", 16) == 0);
+    CHECK(strncmp(fake_trace(), "at 470; 6 000000c2; ", 16) == 0);
     fake_forget();
 }
 

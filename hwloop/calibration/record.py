@@ -166,30 +166,30 @@ def _lines(calibration: Calibration) -> Iterator[str]:
     subject, versions, residual = calibration.subject, calibration.versions, calibration.residual
     yield f"# {KINDS[calibration.kind].title} of {subject}"
     yield f"format = {FORMAT}"
-    yield f"kind = {json.dumps(calibration.kind)}"
-    yield f"taken = {json.dumps(calibration.taken)}"
+    yield f"kind = {_quoted(calibration.kind)}"
+    yield f"taken = {_quoted(calibration.taken)}"
     yield f"bench_seconds = {_number(calibration.bench_seconds)}"
     yield f"seconds = {_number(calibration.seconds)}"
     yield f"temperature_celsius = {_number(calibration.temperature_celsius)}"
-    yield f"method = {json.dumps(calibration.method)}"
+    yield f"method = {_quoted(calibration.method)}"
     yield "\n[subject]"
-    yield f"kind = {json.dumps(subject.kind)}\nname = {json.dumps(subject.name)}\nserial = {subject.serial}"
+    yield f"kind = {_quoted(subject.kind)}\nname = {_quoted(subject.name)}\nserial = {subject.serial}"
     yield "\n[valid]"
     low, high = calibration.valid_celsius
     yield f"days = {_number(calibration.valid_days)}"
     yield f"lowest_celsius = {_number(low)}\nhighest_celsius = {_number(high)}"
     yield "\n[versions]"
     yield f"firmware_version = {versions.firmware_version}\nwire_hash = {versions.wire_hash}"
-    yield f"analog_revision = {versions.analog_revision}\nhwloop = {json.dumps(versions.hwloop)}"
+    yield f"analog_revision = {versions.analog_revision}\nhwloop = {_quoted(versions.hwloop)}"
     for instrument in calibration.instruments:
         yield "\n[[instruments]]"
         for name, value in vars(instrument).items():
-            yield f"{name} = {json.dumps(value)}"
+            yield f"{name} = {_quoted(value)}"
     yield "\n[residual]"
-    yield f"value = {_number(residual.value)}\nlimit = {_number(residual.limit)}\nunit = {json.dumps(residual.unit)}"
+    yield f"value = {_number(residual.value)}\nlimit = {_number(residual.limit)}\nunit = {_quoted(residual.unit)}"
     for parameter in calibration.parameters:
         yield f"\n[parameters.{parameter.name}]"
-        yield f"unit = {json.dumps(parameter.unit)}\nshape = {list(parameter.value.shape)}"
+        yield f"unit = {_quoted(parameter.unit)}\nshape = {list(parameter.value.shape)}"
         yield f"common_95 = {_number(parameter.common_95, 3)}"
         yield f"value = {_numbers(parameter.value, 10)}"
         spread = parameter.uncertainty_95
@@ -209,3 +209,8 @@ def _number(value: float, digits: int = 10) -> str:
     """A TOML float of so many significant digits."""
     text = f"{value:.{digits}g}"
     return text if any(mark in text for mark in ".en") else f"{text}.0"
+
+
+def _quoted(text: str) -> str:
+    """A TOML string: JSON's escapes are TOML's."""
+    return json.dumps(text, ensure_ascii=False)

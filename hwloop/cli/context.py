@@ -16,17 +16,21 @@ def settings(
     defaults: Mapping[str, Mapping[str, object]] | None = None,
     board_options: Mapping[str, object] | None = None,
     program_options: Mapping[str, object] | None = None,
+    calibration_options: Mapping[str, object] | None = None,
     script: RunScript | None = None,
 ) -> RunSettings:
     """The rig, seed and dry-run switch of the running command.
 
-    `defaults` are the application's own, {table: {key: value}}; the other two mappings are options of the verb that are
-    keys of [board] and [program], None where not given; `script` is the run script that changes the rig.
+    `defaults` are the application's own, {table: {key: value}}; the other mappings are options of the verb that are
+    keys of [board], [program] and [calibration], None where not given; `script` is the run script that changes the rig.
     """
     given = given_options()
     options = {
         "board": {"backend": given.get("backend"), "serial": given.get("serial_number"), **(board_options or {})},
         "program": program_options or {},
+        "calibration": {
+            "allow_stale": True if given.get("allow_stale") else None, **(calibration_options or {}),
+        },
     }
     rig = load_rig(
         rig=given.get("rig") or os.environ.get(RIG_VARIABLE) or (script and script.rig) or "default",

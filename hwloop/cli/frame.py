@@ -49,6 +49,7 @@ def _global_options() -> list[click.Option]:
         flag("--json", "Print one JSON document on stdout."),
         flag("--dry-run", "Plan and check; drive nothing."),
         flag("--no-progress", "No progress bars."),
+        flag("--allow-stale", "Go on with calibrations that do not hold, or with none; recorded in the run."),
         flag("--yes", "Do not ask before forming and other irreversible steps."),
     ]
 

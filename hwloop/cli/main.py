@@ -24,6 +24,8 @@ _ASCII_ERRORS = "hwloop-ascii"
 NOUNS = {
     "board": "Identify the board, or make it safe.",
     "array": "Form, read, program, show, test or mask the arrays' cells.",
+    "calibrate": "Calibrate board and array against instruments; list, show, compare or check calibrations.",
+    "characterize": "Characterize cells: forming, I-V, gate, endurance, retention, noise, disturb.",
     "solve": "Solve one non-negative regression on the circuit.",
     "factorize": "Factorize a photograph, ratings or a matrix.",
     "image": "Restore a picture from its compressed factors.",
@@ -31,7 +33,7 @@ NOUNS = {
     "run": "Run a run script (TOML).",
     "replay": "Replay a run without a board, compare two, or serve one.",
     "logs": "List, show, check, recover, resume, export or report runs.",
-    "mock": "Serve the simulated board on a port.",
+    "mock": "Serve the simulated bench on ports, or tell what it hides.",
 }
 
 

@@ -34,7 +34,7 @@ def array_subject(board: Board, serial: int) -> Subject:
 
 def conditions_now(settings: RunSettings, board: Board) -> Conditions:
     """What a calibration has to hold for. Asks the board how warm it is."""
-    seconds = board.opened_ticks / TICK_HERTZ if settings.rig.board.is_simulated else None
+    seconds = board.opened_ticks / TICK_HERTZ if settings.rig.board.ages_by_bench else None
     return Conditions(
         datetime.now(UTC), seconds, board.temperature_celsius(), board.identity.wire_hash,
         board.identity.analog_revision,

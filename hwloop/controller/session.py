@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hwloop import config, holders, plugins, rig, signals
 from hwloop.anls import HalfStep
@@ -196,8 +198,8 @@ def _session(
         map_path = None if run.source.is_replay else map_path
     elif map_path is not None and map_path.exists():
         cell_map.import_list(map_path)
-    programming = program_settings(settings.rig.program)
-    programming = dataclasses.replace(programming, gate_curve=_gate_curve(calibrations, 2 * board.rows * board.columns))
+    curve = gate_curve(calibrations.values(), 2 * board.rows * board.columns)
+    programming = dataclasses.replace(program_settings(settings.rig.program), gate_curve=curve)
     kept = keep_passport(settings, board, serial, map_path, is_new_chip, run)
     chip = Chip(kept.port if kept else board, cell_map, programming)
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
@@ -225,9 +227,8 @@ def _calibrations(
     return recorded
 
 
-def _gate_curve(calibrations: InUse, size: int) -> GateCurve:
-    """The chip's calibrated curve, the nominal one where there is none."""
-    values = calibrations.values()
+def gate_curve(values: Mapping[str, np.ndarray], size: int) -> GateCurve:
+    """The calibrated curve of a chip of `size` cells, by parameter `values`; the nominal one where there is none."""
     if "gate_threshold_volts" not in values:
         return GateCurve()
     return GateCurve.of_arrays(values["gate_siemens_per_volt"], values["gate_threshold_volts"], size)

@@ -81,11 +81,7 @@ class VisaPort:
     def identify(self) -> str:
         """What the instrument says of itself; changes nothing in it. Raises WrongInstrumentError where that is no
         identity."""
-        try:
-            text = self.query(IDENTITY_QUERY)
-        except InstrumentTimeoutError:
-            self._identities_due += 1
-            raise
+        text = self.query(IDENTITY_QUERY)
         if len(text.split(",")) < 4:
             raise WrongInstrumentError(
                 f"{self.name}: {IDENTITY_QUERY} is answered by {text[:80]!r}, no instrument's name; check the address"
@@ -182,8 +178,10 @@ class VisaPort:
         self._settle()
         self.counters.exchanges += 1
         self.in_step = False
+        self._identities_due = int(command == IDENTITY_QUERY)
         self._send(command)
         reply = self._receive(command, time.monotonic() + self.timeout_seconds + expected_seconds, length)
+        self._identities_due = 0
         self.in_step = True
         return reply
 

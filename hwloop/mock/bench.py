@@ -89,8 +89,9 @@ class Bench:
         )
         self.converters = Converters(self.truth)
         self.lock = threading.RLock()
-        self.connection, self.outputs_routed = Connection.nothing(self.geometry.rows), False
+        self.connection, self.outputs_routed = Connection.without_levels(self.geometry.rows), False
         self.port_volts = 0.0
+        self.held_volts = np.zeros(self.geometry.columns)   # outputs of the last solve, as they stand at the DAQ pins
         self._noise = 1.0 if config.board_effect("chain_noise") else 0.0
         output, codes_per_volt = self.truth.output_adc, self.converters.output_codes_per_volt
         self._current_key = stream(_CURRENT_DOMAIN, config.board_serial, config.seed)
@@ -155,9 +156,9 @@ class Bench:
                 self.truth.amplifier_offset_volts[active], int(network.constraint),
             )
             sample_solves(
-                self._output_chain, self._cell_parts(), self.cells.temperature_celsius, self._curvature,
+                self._output_chain, self._cell_parts(), self.cells.temperature_celsius, self.curvature,
                 self._first_cells(0, rows), self._first_cells(1, rows), active, columns, drive,
-                release_tick[part], first_sample_tick[part], codes[part],
+                release_tick[part], first_sample_tick[part], codes[part], self.held_volts,
             )
         return codes
 
@@ -170,11 +171,29 @@ class Bench:
         chain = self._current_chain(tia_range, 32768, self.converters.current_codes_per_amp(tia_range))
         for part in self._seconds(release_tick):
             sample_products(
-                chain, self._cell_parts(), self.cells.temperature_celsius, self._curvature,
+                chain, self._cell_parts(), self.cells.temperature_celsius, self.curvature,
                 self._first_cells(array, rows), columns, self.geometry.columns,
                 self.converters.input_volts(input_code[part], rows), first_sample_tick[part], codes[part],
             )
         return codes
+
+    def conductance(self, cell: int) -> float:
+        """What a perfect instrument at the ports sees of one cell now, at the read voltage."""
+        self._set_temperature(self.ticks)
+        return float(self.cells.conductance(np.array([cell]), self.ticks)[0])
+
+    def stress(self, cell: int, polarity: int, volts: float, gate_volts: float, width_seconds: float) -> None:
+        """An instrument at the ports stands across a cell as a pulse does. Kept with the next command of the board."""
+        column = cell % self.geometry.columns
+        amplitude, gate = (
+            np.clip(np.rint(channels.nominal_of(asked, channel) / channels.full_scale * 65536), 0, 65535)
+            for channels, asked, channel in
+            ((self.truth.amplitude_dac, volts, column), (self.truth.gate_dac, gate_volts, 0))
+        )
+        one = [np.array([int(value)], np.int64) for value in (
+            cell, polarity, amplitude, gate, max(round(width_seconds * wire.TICK_HERTZ), 1), self.ticks
+        )]
+        self.pulse(*one)
 
     def sample_sums(self, source: int, tia_range: int, first_sample_tick: int, samples: int) -> np.ndarray:
         """Sums (columns,) int64 of the codes of SAMPLE: what stands at the ADCs by `connection`. Of the supply there is
@@ -183,20 +202,19 @@ class Bench:
 
     def sample_codes(self, source: int, tia_range: int, first_sample_tick: int, samples: int) -> np.ndarray:
         """The codes (samples, columns) int64 themselves; noise by column and tick, as in READ and SOLVE."""
-        convert, seen = self.converters, self._at_adc(source, tia_range)
+        convert, at_adc = self.converters, self._at_adc(source, tia_range)
         key, low, high = self._output_chain.key, 0, 65535
         match source:
             case SampleSource.OUTPUTS:
-                chain = self._output_chain
-                noise_codes, low, high = chain.noise_codes, -32768, 32767
-                ideal = seen * chain.codes_per_volt + chain.offset_codes + chain.bend_codes * seen**2
+                ideal = self.truth.output_adc.at_pin(at_adc, np.arange(len(at_adc))) * convert.output_codes_per_volt
+                noise_codes, low, high = self._output_chain.noise_codes, -32768, 32767
             case SampleSource.CURRENTS:
                 chain = self._current_chain(tia_range, 65536, convert.read_codes_per_amp(tia_range))
+                ideal = at_adc * chain.codes_per_amp + chain.offset_codes
                 key, noise_codes = chain.key, chain.noise_codes
-                ideal = seen * chain.codes_per_amp + chain.offset_codes
             case SampleSource.SUPPLY:
                 slope = 65536 / (wire.SCALE_SUPPLY_FULL_SCALE_MICROVOLTS * 1e-6)
-                noise_codes, ideal = self._noise * OUTPUT_NOISE_VOLTS * slope, seen * slope
+                ideal, noise_codes = at_adc * slope, self._noise * OUTPUT_NOISE_VOLTS * slope
         is_supply = source == SampleSource.SUPPLY
         channels = np.arange(self.geometry.columns) + (wire.MAX_COLUMNS if is_supply else 0)
         ticks = first_sample_tick + wire.TICKS_SAMPLE * np.arange(samples)
@@ -214,8 +232,9 @@ class Bench:
             case SampleSource.OUTPUTS, Route.SMU_TO_OUTPUT:
                 found[connection.column] = self.port_volts
             case SampleSource.OUTPUTS, Route.LOOPBACK:
-                columns = np.arange(len(found))
-                found[:] = self.converters.amplitude_volts(connection.amplitude_code[columns], columns)
+                found[:] = self.converters.amplitude_volts(
+                    connection.amplitude_code[: len(found)], np.arange(len(found))
+                )
             case SampleSource.CURRENTS, Route.REFERENCE_TO_TIA:
                 found[connection.column] = self.truth.read_volts / self.truth.reference_ohms[connection.row]
             case SampleSource.SUPPLY, _:
@@ -316,7 +335,7 @@ class Bench:
         )
 
     @property
-    def _curvature(self) -> float:
+    def curvature(self) -> float:
         """How many times the nominal I–V curvature the cells have."""
         return self.cells.truth.curvature_scale if self.cells.effects.curvature else 0.0
 

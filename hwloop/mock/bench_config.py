@@ -64,3 +64,16 @@ class BenchConfig:
         """What `to_json` wrote."""
         values = json.loads(text)
         return cls(**(values | {"off": tuple(values["off"])}))
+
+
+@dataclass(frozen=True)
+class BenchInstrument:
+    """One instrument to be served: `role` "smu" or "daq", `model` of bench_instruments.MAKERS, its serial number, and
+    the port, "pty" or "tcp:HOST:PORT", 0 for a free one. With `real_time` its answers take the time that they are
+    modelled to take."""
+
+    role: str
+    model: str
+    serial: int
+    port: str = "tcp:127.0.0.1:0"
+    real_time: bool = False

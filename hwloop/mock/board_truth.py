@@ -51,6 +51,11 @@ class Channels:
     bend: np.ndarray
     full_scale: float
 
+    def nominal_of(self, at_pin: float, channel: int) -> float:
+        """What a code has to say for so much at the pin, nearly: errors of a per cent are taken once."""
+        nominal = (at_pin - self.offset[channel]) / self.gain[channel]
+        return float(nominal - self.bend[channel] * (nominal / self.full_scale) ** 2)
+
     def at_pin(self, nominal: np.ndarray, channel: np.ndarray | int) -> np.ndarray:
         """What stands there; both arguments broadcast."""
         bend = self.bend[channel] * (nominal / self.full_scale) ** 2
@@ -135,7 +140,8 @@ def draw_board(serial: int, rows: int, columns: int, converter_errors: bool, amp
         bias_gain=1.0 + BIAS_GAIN * draw.normal(16, columns),
         bias_offset_amps=wire.SCALE_BIAS_FULL_SCALE_NANOAMPS * 1e-9 * BIAS_OFFSET * draw.normal(17, columns),
         amplifier_offset_volts=AMPLIFIER_OFFSET_VOLTS * offsets.normal(18, columns, cut=False),
-        reference_ohms=np.array([5e3, 50e3]) * (1.0 + REFERENCE_GAIN * draw.normal(19, 2)),
+        reference_ohms=np.array([wire.SCALE_REFERENCE_LOW_OHMS, wire.SCALE_REFERENCE_HIGH_OHMS])
+        * (1.0 + REFERENCE_GAIN * draw.normal(19, 2)),
         port_ohms=PORT_OHMS + PORT_SPREAD_OHMS * draw.normal(22, columns) if converter_errors else np.zeros(columns),
         gain_bandwidth_hertz=wire.SCALE_GAIN_BANDWIDTH_HERTZ * float(1.0 + BANDWIDTH_LIMIT * draw.uniform(23, 1)[0]),
     )

@@ -39,7 +39,7 @@ class Connection:
 
     `array`, `row` and `column` as in ROUTE, 0 where the route does not use them; of a reference `row` is the enum
     reference. `amplitude_code`, `feedback_code` and `bias_code` (16,) by column, `input_code` and `compensation_code`
-    (rows,); all but compensation are 0 unless the route holds levels. Nothing of it is changed in place.
+    (rows,); all 0 unless the route holds levels (from INPUT_TO_SMU on). Nothing of it is changed in place.
     """
 
     route: Route = Route.NOTHING
@@ -55,6 +55,9 @@ class Connection:
     compensation_code: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
-    def nothing(cls, rows: int) -> Connection:
-        """Of a board with `rows` rows that is grounded."""
-        return cls(input_code=np.zeros(rows, np.int64), compensation_code=np.zeros(rows, np.int64))
+    def without_levels(
+        cls, rows: int, route: Route = Route.NOTHING, array: int = 0, row: int = 0, column: int = 0
+    ) -> Connection:
+        """Of a board with `rows` rows: a route that holds no levels."""
+        zeros = np.zeros(rows, np.int64)
+        return cls(route, array, row, column, input_code=zeros, compensation_code=zeros)

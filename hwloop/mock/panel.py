@@ -8,6 +8,7 @@ import numpy as np
 
 from hwloop.link import protocol as wire
 from hwloop.mock.bench import Bench, SolveSetting
+from hwloop.mock.connection import holds_levels
 from hwloop.mock.digest import digest_products, digest_reads, digest_solves
 from hwloop.mock.registers import BoardRegisters
 from hwloop.mock.sections import CellList, SolveList, schedule_row_pulses
@@ -41,7 +42,8 @@ class Panel:
     def compensate(self, rows: np.ndarray, codes: np.ndarray, continued: bool) -> int:
         """Codes (n,) of `rows` (n,) in order; gives the ticks that passed."""
         ticks = self.registers.load_compensation(rows, codes, continued)
-        self._show_connection()
+        if holds_levels(self.registers.routed[0]):
+            self._show_connection()
         return self.advance(ticks)
 
     def route(self, request: wire.RouteRequest) -> int:

@@ -126,16 +126,12 @@ class BoardRegisters:
     def connection(self) -> Connection:
         """What stands at the instrument ports beside the outputs."""
         route, array, row, column = self.routed
-        compensation_code = self.compensation_code.copy()
         if not holds_levels(route):
-            return Connection(
-                route, array, row, column, input_code=np.zeros_like(self.input_code),
-                compensation_code=compensation_code,
-            )
+            return Connection.without_levels(len(self.row_mask), *self.routed)
         return Connection(
             route, array, row, column, self.dac_words[:GATE_DAC].copy(), int(self.dac_words[GATE_DAC]),
             self.input_code.copy(), self.feedback_code.copy(), self.bias_code.copy(), BiasDivider(self.bias_divider),
-            compensation_code,
+            self.compensation_code.copy(),
         )
 
     def _levels_to_zero(self) -> None:

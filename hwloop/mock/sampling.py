@@ -70,9 +70,10 @@ def sample_reads(chain, read_volts, conductance, column, first_sample_tick, code
 @njit(cache=True)
 def sample_solves(
     chain, cell_parts, celsius, curvature, first_a, first_b, columns, all_columns, drive, release_tick,
-    first_sample_tick, codes,
+    first_sample_tick, codes, held_volts,
 ):  # fmt: skip
     """Fill `codes` (n, samples, k) int16 of solves at one temperature; their outputs leave 0 V at `release_tick` (n,).
+    `held_volts` (C,) takes the outputs of the last sample, which stay at the pins; columns not used are at 0 V.
 
     `cell_parts`: laws, hardware and state of the cells. `first_a`, `first_b` (m,): flat cell of each active row's first
     column. A loop that does not settle is caught anywhere between its rails, elsewhere at each sample.
@@ -81,6 +82,7 @@ def sample_solves(
     n, samples, k = codes.shape
     conductance_a = np.empty((first_a.size, all_columns))
     conductance_b = np.empty((first_a.size, all_columns))
+    held_volts[:] = 0.0
     lowest_volts = -chain.output_max_volts if drive.constraint == UNCONSTRAINED else 0.0
     at = 0
     while at < n:
@@ -107,6 +109,7 @@ def sample_solves(
                         volts = rest.w_volts[s - at, j] * fraction
                     else:
                         volts = lowest_volts + (chain.output_max_volts - lowest_volts) * uniform(key)
+                    held_volts[column] = volts
                     value = volts * chain.codes_per_volt[column] + chain.offset_codes[column]
                     value += chain.bend_codes[column] * volts * volts
                     if settles and chain.noise_codes > 0.0:

@@ -19,6 +19,7 @@ from pathlib import Path
 from hwloop.errors import DeviceError, HwloopError, UsageError
 from hwloop.link.frames import FrameReader
 from hwloop.mock.bench import Bench, BenchConfig
+from hwloop.mock.bench_config import BenchInstrument
 from hwloop.mock.board import SimulatedBoard
 from hwloop.mock.firmware import Firmware
 from hwloop.mock.firmware_server import FirmwareServer
@@ -30,7 +31,7 @@ class BoardServer(HostServer):
 
     def __init__(self, board: SimulatedBoard):
         super().__init__(board.bench.geometry.max_frame_bytes)
-        self.board = board
+        self.board, self.bench = board, board.bench
         self._reader = FrameReader(board.bench.geometry.max_frame_bytes)
 
     def end(self) -> None:
@@ -55,32 +56,59 @@ class BoardServer(HostServer):
                 self.board.check_dead_man(now_seconds)
 
 
-def _server(config: BenchConfig, firmware: Firmware | None) -> HostServer:
+def _server(config: BenchConfig, firmware: Firmware | None) -> BoardServer | FirmwareServer:
     """The Python board, or the given firmware, whose session has died with its process."""
     if firmware is None:
         return BoardServer(SimulatedBoard(Bench(config)))
     return FirmwareServer(Bench(dataclasses.replace(config, continues=False)), firmware)
 
 
-def serve_descriptor(config: BenchConfig, descriptor: int, firmware: Firmware | None = None) -> None:
-    """Serve the host at the other end of an inherited socket, until it closes."""
+def _served(bench: Bench, wanted: tuple[BenchInstrument, ...]) -> contextlib.AbstractContextManager[dict[str, str]]:
+    """The instruments beside a board; most boards have none, and do not wait for what those need to be loaded."""
+    if not wanted:
+        return contextlib.nullcontext({})
+    from hwloop.mock.bench_instruments import served
+
+    return served(bench, wanted)
+
+
+def serve_descriptor(
+    config: BenchConfig, descriptor: int, firmware: Firmware | None = None,
+    instruments: tuple[BenchInstrument, ...] = (), told: int | None = None,
+) -> None:
+    """Serve the host at the other end of an inherited socket, until it closes, and `instruments` meanwhile; their VISA
+    resources by role are written to the descriptor `told`, as JSON."""
     server = _server(config, firmware)
     server.attach(descriptor)
-    server.run()
+    with _served(server.bench, instruments) as resources:
+        if told is not None:
+            with open(told, "w") as out:
+                json.dump(resources, out)
+        server.run()
 
 
 def serve_port(
-    config: BenchConfig, port: str, ready: Callable[[str], None], firmware: Firmware | None = None
+    config: BenchConfig, port: str, ready: Callable[[str, dict[str, str]], None], firmware: Firmware | None = None,
+    instruments: tuple[BenchInstrument, ...] = (),
 ) -> None:
-    """Serve on "tcp:HOST:PORT" (0 takes a free one), "unix:PATH" or "pty"; `ready` is told the name to connect to.
+    """Serve on "tcp:HOST:PORT" (0 takes a free one), "unix:PATH" or "pty"; `ready` is told the name to connect to, and
+    the VISA resources of the `instruments` by role.
 
     Raises UsageError on another kind of name, DeviceError where the address is taken or the firmware does not run.
     """
-    serve_hosts(lambda: _server(config, firmware), port, ready)
+    with contextlib.ExitStack() as stack:
+        resources: dict[str, str] = {}
+
+        def make_server() -> HostServer:
+            server = _server(config, firmware)
+            resources.update(stack.enter_context(_served(server.bench, instruments)))
+            return server
+
+        serve_hosts(make_server, port, lambda name: ready(name, resources))
 
 
 def serve_hosts(make_server: Callable[[], HostServer], port: str, ready: Callable[[str], None]) -> None:
-    """As `serve_port`, with any server, which is made once the port is there."""
+    """Serve any server, which is made once the port is there; ports as in `serve_port`."""
     with contextlib.ExitStack() as stack:
         if port == "pty":
             server = make_server()
@@ -119,11 +147,17 @@ def _listen(port: str, stack: contextlib.ExitStack) -> tuple[socket.socket, str]
 
 if __name__ == "__main__":
     # The private board of one rig. Arguments: the inherited descriptor; the configuration as JSON; where the board is
-    # firmware, which one, as JSON. Ctrl-C is for the controller, which still needs the board to be safe.
+    # firmware, which one, as JSON, else null; where there are instruments, which, as JSON, and the descriptor that
+    # their resources are written to. Ctrl-C is for the controller, which still needs the board to be safe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        chosen = Firmware(**json.loads(sys.argv[3])) if len(sys.argv) > 3 else None
-        serve_descriptor(BenchConfig.from_json(sys.argv[2]), int(sys.argv[1]), chosen)
+        told_firmware = json.loads(sys.argv[3]) if len(sys.argv) > 3 else None
+        chosen = Firmware(**told_firmware) if told_firmware else None
+        with_them = tuple(BenchInstrument(**one) for one in json.loads(sys.argv[4])) if len(sys.argv) > 4 else ()
+        serve_descriptor(
+            BenchConfig.from_json(sys.argv[2]), int(sys.argv[1]), chosen, with_them,
+            int(sys.argv[5]) if len(sys.argv) > 5 else None,
+        )
     except HwloopError as error:
         sys.stderr.write(f"simulated board: {error}\n")
         sys.exit(error.exit_code)

@@ -20,9 +20,14 @@ LOW_SIEMENS = 8e-6
 READ_AVERAGES = 12
 
 
+def sample_size(board: Board, count: int) -> int:
+    """How many cells of an array are taken where about `count` are wanted: whole rows."""
+    return min(-(-count // board.columns), board.rows) * board.columns
+
+
 def sample_cells(chip: Chip, array: int, count: int) -> np.ndarray:
     """Flat indices of about `count` usable cells of `array`: whole rows, evenly spread."""
-    rows = np.unique(np.rint(np.linspace(0, chip.rows - 1, min(-(-count // chip.columns), chip.rows))).astype(int))
+    rows = np.rint(np.linspace(0, chip.rows - 1, min(-(-count // chip.columns), chip.rows))).astype(int)
     cells = (((array * chip.rows + rows) * chip.columns)[:, None] + np.arange(chip.columns)).ravel()
     return cells[chip.map.usable().ravel()[cells]]
 

@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 from hwloop.calibration.record import Parameter, Residual
 from hwloop.drivers.board import Board
 from hwloop.link.protocol import TiaRange
-from hwloop.procedures.array_cells import require_cells, sample_cells, shared_95
+from hwloop.procedures.array_cells import require_cells, sample_cells, sample_size, shared_95
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
 ARRAYS = 2
@@ -47,10 +47,9 @@ class CurvatureProcedure:
     kind: ClassVar[str] = "curvature"
 
     def plan(self, tools: Tools) -> Plan:
-        """Cells, voltages, pulses. Raises UsageError without a chip."""
-        chip = tools.need_chip()
-        cells = sum(len(sample_cells(chip, array, self.cells)) for array in range(ARRAYS))
-        rows = -(-cells // chip.columns)
+        """Cells, voltages, pulses."""
+        cells = ARRAYS * sample_size(tools.board, self.cells)
+        rows = -(-cells // tools.board.columns)
         volts = ", ".join(f"{value:g}" for value in self.volts)
         targets = ", ".join(f"{value * 1e6:g}" for value in self.target_siemens)
         reading = 2 * rows * (2 * len(self.volts) * self.repeats * (5e-6 + self.averages * 16e-6) + 2e-3)

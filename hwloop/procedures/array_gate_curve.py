@@ -14,6 +14,7 @@ from hwloop.procedures.array_cells import (
     exchange_seconds,
     require_cells,
     sample_cells,
+    sample_size,
     set_from_low,
     shared_95,
 )
@@ -43,9 +44,8 @@ class GateCurveProcedure:
     kind: ClassVar[str] = "gate-curve"
 
     def plan(self, tools: Tools) -> Plan:
-        """Cells, voltages, pulses. Raises UsageError without a chip."""
-        chip = tools.need_chip()
-        cells = sum(len(sample_cells(chip, array, self.cells)) for array in range(ARRAYS))
+        """Cells, voltages, pulses."""
+        cells = ARRAYS * sample_size(tools.board, self.cells)
         pulses = round(cells * len(self.gate_volts) * _PULSES_A_POINT)
         steps = len(self.gate_volts) * 3
         volts = ", ".join(f"{value:g}" for value in self.gate_volts)

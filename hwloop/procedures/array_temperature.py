@@ -9,7 +9,7 @@ import numpy as np
 
 from hwloop.calibration.record import Parameter, Residual
 from hwloop.errors import CalibrationError
-from hwloop.procedures.array_cells import READ_AVERAGES, exchange_seconds, require_cells, sample_cells
+from hwloop.procedures.array_cells import READ_AVERAGES, exchange_seconds, require_cells, sample_cells, sample_size
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
 ARRAYS = 2
@@ -42,9 +42,8 @@ class TemperatureProcedure:
     kind: ClassVar[str] = "temperature"
 
     def plan(self, tools: Tools) -> Plan:
-        """Cells, pulses, waiting. Raises UsageError without a chip."""
-        chip = tools.need_chip()
-        cells = sum(len(sample_cells(chip, array, self.cells)) for array in range(ARRAYS))
+        """Cells, pulses, waiting."""
+        cells = ARRAYS * sample_size(tools.board, self.cells)
         reading = self.readings * exchange_seconds(tools.board, cells, READ_AVERAGES)
         return Plan(
             (

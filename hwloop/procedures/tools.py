@@ -13,7 +13,7 @@ from hwloop.calibration.record import Parameter, Residual
 from hwloop.drivers.board import Board
 from hwloop.drivers.daq.daq import Daq
 from hwloop.drivers.smu.smu import Smu
-from hwloop.errors import UsageError
+from hwloop.errors import CalibrationError, UsageError
 
 # Pins of the board's DAQ port: 16 of rows or columns, then the gate.
 DAQ_PINS = 17
@@ -45,6 +45,12 @@ class Tools:
         if self.smu is None:
             raise UsageError("this calibration needs a source-measure unit; name one in the rig file, under [smu]")
         return self.smu
+
+    def found(self, name: str, kind: str) -> Parameter:
+        """What is known of `name`, which `kind` finds. Raises CalibrationError where it was not found."""
+        if name not in self.known:
+            raise CalibrationError(f"this goes by {name}, which is not calibrated; run `hwloop calibrate {kind}` first")
+        return self.known[name]
 
     def need_chip(self) -> Chip:
         """The chip. Raises UsageError where there is none."""

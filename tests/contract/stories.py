@@ -10,6 +10,7 @@ from hwloop.link.protocol import (
     BiasDivider,
     Command,
     Constraint,
+    Hold,
     Layout,
     LimitKind,
     Polarity,
@@ -54,7 +55,7 @@ class Story:
         """So many sound commands of all kinds."""
         kinds = (
             self.pulse, self.pulse, self.read, self.read, self.solve, self.solve, self.solve, self.multiply,
-            self.compensate, self.route, self.wait, self.temperature,
+            self.compensate, self.route, self.wait, self.temperature, self.ports, self.sample,
         )  # fmt: skip
         for _ in range(count):
             self.rng.choice(kinds)()
@@ -108,9 +109,41 @@ class Story:
         pairs = np.stack([rows, codes], axis=1)
         self.command(Command.COMPENSATE, wire.CompensateRequest(self._below(2)).pack() + _words(pairs.ravel()))
 
-    def route(self) -> None:
-        place = self._below(2), self._below(self.rows), self._below(self.columns)
-        self.command(Command.ROUTE, wire.RouteRequest(self._below(Route.OUTPUTS_TO_DAQ + 1), *place).pack())
+    def route(self, kind: int | None = None) -> None:
+        kind = self._below(Route.LOOPBACK + 1) if kind is None else kind
+        row, column = self._below(self.rows), self._below(self.columns)
+        if kind in (Route.REFERENCE_TO_SMU, Route.REFERENCE_TO_TIA):
+            row = self._below(2)
+        elif kind == Route.INPUTS_TO_DAQ:
+            row -= row % 16
+        self.command(Command.ROUTE, wire.RouteRequest(kind, self._below(2), row, column).pack())
+
+    def ports(self) -> None:
+        """Levels held for instruments from one route to the next, and what the ADCs see of it."""
+        for _ in range(self._below(3) + 1):
+            self.route(Route.INPUT_TO_SMU + self._below(Route.LOOPBACK - Route.INPUT_TO_SMU + 1))
+            for _ in range(self._below(4)):
+                self.hold()
+            if self._below(2):
+                self.compensate()
+            self.sample()
+
+    def hold(self) -> None:
+        """Some channels, some of them twice."""
+        what = self._below(Hold.BIAS + 1)
+        channels, low, high = {
+            Hold.AMPLITUDE: (self.columns, 0, 5000), Hold.GATE: (1, 0, wire.LIMIT_GATE_CODE),
+            Hold.INPUT: (self.rows, -32_768, 32_767), Hold.FEEDBACK: (self.columns, 0, wire.LIMIT_FEEDBACK_CODE),
+            Hold.BIAS: (self.columns, -wire.LIMIT_BIAS_CODE, wire.LIMIT_BIAS_CODE),
+        }[Hold(what)]
+        count = self._below(9)
+        pairs = np.stack([self.rng.integers(0, channels, count), self.rng.integers(low, high + 1, count)], axis=1)
+        divider = self._below(BiasDivider.BY_256 + 1) if what == Hold.BIAS else 0
+        self.command(Command.HOLD, wire.HoldRequest(what, divider).pack() + _words(pairs.ravel()))
+
+    def sample(self, averages: int | None = None) -> None:
+        averages = averages or self._below(9) + 1
+        self.command(Command.SAMPLE, wire.SampleRequest(self._below(3), self._below(2), averages).pack())
 
     def wait(self) -> None:
         self.command(Command.WAIT, wire.WaitRequest(int(10 ** self.rng.uniform(0, 7))).pack())
@@ -178,11 +211,28 @@ class Story:
         self.command(Command.SOLVE, wire.SolveSection(**section | {"row_count": 2}).pack() + _words([3, 3, 5, 5]))
         self.command(Command.COMPENSATE, wire.CompensateRequest(0).pack() + _words([self.rows, 0]))
         self.command(Command.COMPENSATE, wire.CompensateRequest(0).pack() + _words([0, 1024]))
-        self.command(Command.ROUTE, wire.RouteRequest(3, 0, 0, 0).pack())
+        self.command(Command.ROUTE, wire.RouteRequest(15, 0, 0, 0).pack())
+        self.command(Command.ROUTE, wire.RouteRequest(Route.REFERENCE_TO_TIA, 0, 2, 0).pack())
+        self.command(Command.ROUTE, wire.RouteRequest(Route.INPUTS_TO_DAQ, 0, 9, 0).pack())
+        self.route(Route.NOTHING)
+        self.command(Command.HOLD, wire.HoldRequest(0, 0).pack() + _words([0, 1]))
+        self.route(Route.CELL_TO_SMU)
+        self.command(Command.HOLD, wire.HoldRequest(0, 0).pack() + _words([0, 1]))
+        self.route(Route.ROW_TO_SMU)
+        for what, divider, pairs in (
+            (5, 0, []), (Hold.BIAS, 3, []), (Hold.GATE, 1, []), (Hold.AMPLITUDE, 0, [0, 1, self.columns, 1]),
+            (Hold.AMPLITUDE, 0, [0, 43_254, 1, 43_255]), (Hold.GATE, 0, [1, 1]), (Hold.GATE, 0, [0, 39_323]),
+            (Hold.INPUT, 0, [self.rows, 1]), (Hold.FEEDBACK, 0, [0, 4096]), (Hold.FEEDBACK, 0, [self.columns, 1]),
+            (Hold.BIAS, 0, [0, -2048]), (Hold.BIAS, 0, [self.columns, 0]), (Hold.INPUT, 0, [3]),
+        ):  # fmt: skip
+            self.command(Command.HOLD, wire.HoldRequest(what, divider).pack() + _words(pairs))
+        for request in ((3, 0, 1), (0, 2, 1), (0, 0, 0), (0, 0, 4097)):
+            self.command(Command.SAMPLE, wire.SampleRequest(*request).pack())
         self.command(Command.ROUTE, wire.RouteRequest(1, 0, 0, self.columns).pack())
         self.command(Command.TIGHTEN, wire.TightenRequest(6, 0).pack())
         self.command(Command.TIGHTEN, wire.TightenRequest(LimitKind.GATE_CODE, 39_323).pack())
-        for kind in (Command.PULSE, Command.READ, Command.SOLVE, Command.MVM, Command.COMPENSATE, Command.WAIT):
+        for kind in (Command.PULSE, Command.READ, Command.SOLVE, Command.MVM, Command.COMPENSATE, Command.WAIT,
+                     Command.HOLD, Command.SAMPLE):  # fmt: skip
             self.command(kind, b"\x01\x01\x01")
         self.command(Command.TEMPERATURE, b"\0")
         self.ask(99)

@@ -68,11 +68,13 @@ def compare(backend: str, story: Story, same_ticks: bool = True, **config) -> Fi
     """Tell a story to both boards."""
     config = BenchConfig(story.geometry.name, **config)
     python, bench = SimulatedBoard(Bench(config)), Bench(config)
+    python.bench.port_volts = bench.port_volts = 0.123
     with firmware_running(backend, bench) as (server, connection):
         for number, frame in enumerate(story.frames):
             wanted = python.handle(frame, 0.0).encode()
             found = exchange(connection, frame)
             assert found == wanted, f"frame {number}: {frame}\nfound  {found.hex()}\nwanted {wanted.hex()}"
+            check_same_ports(bench, python.bench)
         assert server.panel.routed_cell == python.panel.registers.routed_cell
         assert server.panel.outputs_routed == python.panel.registers.outputs_routed
     assert server.panel.violations == []
@@ -84,6 +86,13 @@ def compare(backend: str, story: Story, same_ticks: bool = True, **config) -> Fi
     assert bench.ticks == python.bench.ticks or not same_ticks
     assert (bench.last_command, bench.last_completed) == (python.bench.last_command, python.bench.last_completed)
     return server
+
+
+def check_same_ports(found: Bench, wanted: Bench) -> None:
+    """What instruments see after a command."""
+    assert found.outputs_routed == wanted.outputs_routed
+    for name, value in vars(wanted.connection).items():
+        assert np.array_equal(getattr(found.connection, name), value), name
 
 
 def long_story(board_name: str, seed: int, commands: int = 60) -> Story:
@@ -131,6 +140,7 @@ def test_readings_and_solves_of_many_samples(firmware):
         story.read(averages)
         story.solve(averages // 10 + 1)
         story.multiply()
+        story.sample(averages)
     compare(firmware, story, seed=6)
 
 

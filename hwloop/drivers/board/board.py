@@ -64,8 +64,8 @@ class Board:
         self.scales = Scales.nominal(self.describe)
         self.rows, self.columns = self.describe.rows, self.describe.columns
         self.counters = BoardCounters()
-        self.ports = Ports(self.scales, self._exchange)
         self.opened_ticks = 0       # bench time when the session began
+        self.ports = Ports(self.scales, self._exchange)
         self._heartbeat: threading.Thread | None = None
         self._closed = threading.Event()
 

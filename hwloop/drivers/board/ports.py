@@ -103,7 +103,7 @@ class Ports:
 
     def hold_amplitudes(self, columns: np.ndarray, volts: np.ndarray) -> None:
         """Column DACs (n,), up to the forming limit."""
-        self._hold(Hold.AMPLITUDE, columns, self.scales.amplitude_codes(volts, forming=True))
+        self._hold(Hold.AMPLITUDE, columns, self.scales.amplitude_codes(volts, True, np.asarray(columns)))
 
     def hold_gate(self, volts: float) -> None:
         """The gate DAC."""
@@ -111,16 +111,17 @@ class Ports:
 
     def hold_inputs(self, rows: np.ndarray, volts: np.ndarray) -> None:
         """Input DACs (n,), either sign."""
-        self._hold(Hold.INPUT, rows, self.scales.input_codes(volts))
+        self._hold(Hold.INPUT, rows, self.scales.input_codes(volts, np.asarray(rows)))
 
     def hold_feedback(self, columns: np.ndarray, siemens: np.ndarray) -> None:
         """Feedback ladders (n,)."""
-        self._hold(Hold.FEEDBACK, columns, self.scales.feedback_codes(siemens))
+        self._hold(Hold.FEEDBACK, columns, self.scales.feedback_codes(siemens, np.asarray(columns)))
 
     def hold_bias(self, columns: np.ndarray, amps: np.ndarray) -> None:
         """Bias sources (n,), in the finest range that holds them all; codes held before mean that range, too."""
         divider = self.scales.bias_divider(np.abs(amps).max(initial=0.0))
-        self._hold(Hold.BIAS, columns, self.scales.bias_codes(amps, divider), BiasDivider(int(divider)))
+        codes = self.scales.bias_codes(amps, divider, np.asarray(columns))
+        self._hold(Hold.BIAS, columns, codes, BiasDivider(int(divider)))
 
     def sample(
         self, source: SampleSource, tia_range: TiaRange = TiaRange.COARSE, averages: int = 16

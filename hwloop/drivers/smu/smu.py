@@ -13,22 +13,19 @@ from hwloop import signals
 from hwloop.drivers.instrument import Accuracy, InstrumentIdentity
 from hwloop.drivers.smu.models import Role, SmuModel
 from hwloop.drivers.smu.settings import UNITS, Quantity, SmuReadings, SmuSetting
+from hwloop.drivers.smu.timing import least_seconds, most_seconds
 from hwloop.drivers.smu.told import Told
 from hwloop.errors import (
-    InLimitError,
+    GarbledReplyError,
     InstrumentError,
+    InstrumentTimeoutError,
     LimitError,
-    OpenLeadError,
     OutputUnknownError,
     SettingError,
     UsageError,
 )
 from hwloop.link.visa import VisaPort
 
-# What an instrument takes beyond integration: relays, ranging and autozero (both at most threefold), its own pace.
-_POINT_SECONDS = 5e-3
-_SLOWEST_FACTOR = 4.0
-_SLOWEST_LINE_HERTZ, _FASTEST_LINE_HERTZ = 50.0, 60.0
 _SLICE_SECONDS = 0.05
 _FIRST_LOOK_SECONDS = 0.02
 
@@ -100,7 +97,7 @@ class Smu(ABC):
         """`count` readings at the present level, in one exchange. The output has to be on."""
         setting = self._switched_on("measure")
         self._check_points(count)
-        return self._measure(setting, count, self._most_seconds(setting, count))
+        return self._measure(setting, count, most_seconds(setting, count))
 
     def sweep(self, levels: np.ndarray) -> SmuReadings:
         """One reading at each of `levels` (n,), in volts or amps as configured, run by the instrument itself.
@@ -111,22 +108,24 @@ class Smu(ABC):
         levels = np.asarray(levels, float)
         self._check_levels("sweep", levels)
         self._check_points(levels.size)
-        most_seconds = self._most_seconds(setting, levels.size)
+        longest_seconds = most_seconds(setting, levels.size)
         begun_seconds = time.monotonic()
-        self._begin_sweep(setting, levels, most_seconds)
+        self._begin_sweep(setting, levels, longest_seconds)
         # The instrument stays free to be stopped until shortly before its end; then it is asked for the data.
-        for wait_seconds in (_FIRST_LOOK_SECONDS, self._least_seconds(setting, levels.size)):
+        for wait_seconds in (_FIRST_LOOK_SECONDS, least_seconds(setting, levels.size)):
             if self._sweep_is_done():
                 break
             self._wait_until(begun_seconds + wait_seconds)
-        return self._fetch_sweep(setting, levels, most_seconds)
+        return self._fetch_sweep(setting, levels, longest_seconds)
 
     def make_safe(self) -> None:
         """Stop what runs, switch the output off and see that it is off. Raises OutputUnknownError where it cannot."""
         try:
-            if not self.port.in_step:
-                self.port.resynchronize(self._stop_command())
-            is_off = self._stop()
+            try:
+                is_off = self._bring_off()
+            except (GarbledReplyError, InstrumentTimeoutError):
+                # What was on its way from before may have been taken for the answer.
+                is_off = self._bring_off()
         except InstrumentError as error:
             raise self._unknown(error.command, str(error)) from error
         if not is_off:
@@ -140,28 +139,6 @@ class Smu(ABC):
         For temperatures of (23 ± 5) °C and an integration of at least one power line cycle.
         """
         return self.model.accuracy(quantity, role, range_value)
-
-    def require_within_limit(self, readings: SmuReadings) -> None:
-        """Raises InLimitError where the limit acted in any of `readings`."""
-        if np.any(readings.in_limit):
-            first = int(np.argmax(readings.in_limit))
-            raise InLimitError(
-                self.port.name, "measure",
-                f"in its limit at {np.count_nonzero(readings.in_limit)} of {readings.in_limit.size} readings, first at "
-                f"number {first + 1} ({readings.volts[first]:.4g} V, {readings.amps[first]:.4g} A)",
-                "raise the limit, lower the level, or look for a short",
-            )  # fmt: skip
-
-    def require_contact(self, readings: SmuReadings, least_siemens: float) -> None:
-        """Raises OpenLeadError where no reading shows a conductance of `least_siemens` or more."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            siemens = np.abs(readings.amps / readings.volts)
-        if not np.any(siemens >= least_siemens):
-            most = np.nanmax(siemens, initial=0.0)
-            raise OpenLeadError(
-                self.port.name, "measure", f"at most {most:.3g} S where {least_siemens:.3g} S or more are expected",
-                "check the leads, the sense leads in a four-wire connection, and the routing of the board",
-            )  # fmt: skip
 
     def on_channel(self, channel: int) -> Smu:
         """Another channel of the same instrument, over the same port."""
@@ -232,6 +209,11 @@ class Smu(ABC):
             raise UsageError(f"{self.port.name}: {asked} before the channel is configured; call configure first")
         return self._setting
 
+    def _bring_off(self) -> bool:
+        if not self.port.in_step:
+            self.port.resynchronize(self._stop_command())
+        return self._stop()
+
     def _switched_on(self, asked: str) -> SmuSetting:
         setting = self._configured(asked)
         if not self._is_on:
@@ -268,14 +250,3 @@ class Smu(ABC):
             self.port.name, command, f"THE STATE OF ITS OUTPUT IS UNKNOWN: {why}",
             "switch the output off at its front panel before you touch anything",
         )  # fmt: skip
-
-    def _integrations(self, setting: SmuSetting) -> int:
-        return 2 if setting.readback else 1
-
-    def _least_seconds(self, setting: SmuSetting, count: int) -> float:
-        integration_seconds = self._integrations(setting) * setting.nplc / _FASTEST_LINE_HERTZ
-        return 0.97 * count * (integration_seconds + setting.settle_delay_seconds)
-
-    def _most_seconds(self, setting: SmuSetting, count: int) -> float:
-        integration_seconds = _SLOWEST_FACTOR * self._integrations(setting) * setting.nplc / _SLOWEST_LINE_HERTZ
-        return count * (integration_seconds + setting.settle_delay_seconds + _POINT_SECONDS)

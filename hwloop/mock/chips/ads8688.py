@@ -3,7 +3,8 @@
 Source: Texas Instruments ADS8688 data sheet (SBAS582), "Device modes", tables "Command register map" and "Program
 register map". A command is 16 bits, first in the frame, and is executed when chip select rises; what it selects is
 sampled when chip select falls for the next frame, and comes out in that frame, behind its first 16 bits. In automatic
-mode each further frame with NO_OP samples the next enabled channel, from the last one round to the first. A program
+mode each further frame with NO_OP samples the next enabled channel, from the last one round to the first; in manual
+mode, and of the auxiliary input (0…4.096 V, as AUXILIARY_CHANNEL here), the same channel again. A program
 register is written or read by 24 bits (address, write bit, data), its content is the third byte that comes out; after
 that the chip is idle until a command selects channels again. Bits behind a result (the SDO formats) stay low here, and
 alarm registers are plain ones.
@@ -17,6 +18,7 @@ import numpy as np
 from numba import njit
 
 CHANNELS = 8
+AUXILIARY_CHANNEL = 8       # samples of it are no channel's
 NO_OP, STANDBY, POWER_DOWN, RESET, AUTO_RST, MANUAL, AUXILIARY = 0x00, 0x82, 0x83, 0x85, 0xA0, 0xC0, 0xE0
 AUTO_SEQ_EN, CHANNEL_POWER_DOWN, FEATURE_SELECT, FIRST_RANGE, COMMAND_READ_BACK = 0x01, 0x02, 0x03, 0x05, 0x3F
 # Ranges with the internal reference of 4.096 V.
@@ -89,11 +91,13 @@ def _execute(chips, chip, command):
         channel = command >> 2 & 0x7
         off = chips.registers[chip, CHANNEL_POWER_DOWN] >> channel & 1
         chips.mode[chip], chips.channel[chip] = _MANUAL, -1 if off else channel
+    elif command == AUXILIARY:
+        chips.mode[chip], chips.channel[chip] = _MANUAL, AUXILIARY_CHANNEL
     else:
         if command == RESET:
             chips.registers[chip, :] = 0
             chips.registers[chip, AUTO_SEQ_EN] = 0xFF
-        # Standby, power-down, the auxiliary input (nothing is wired to it): no channel is sampled.
+        # Standby, power-down: no channel is sampled.
         chips.mode[chip], chips.channel[chip] = _IDLE, -1
 
 

@@ -13,6 +13,7 @@ _ROW_BITS = wiring.ROWS_A_ROW_CHAIN
 _CONNECT = 1 << wiring.MODE_CONNECT_A | 1 << wiring.MODE_CONNECT_B
 _BIT_LINES, _SOURCE_LINES = 1 << wiring.MODE_DRIVE_BIT_LINES, 1 << wiring.MODE_DRIVE_SOURCE_LINES
 _READ, _SOLVE, _MULTIPLY = 1 << wiring.MODE_READ, 1 << wiring.MODE_SOLVE, 1 << wiring.MODE_MULTIPLY
+_SAMPLE, _ROUTE_CELL = 1 << wiring.MODE_SAMPLE, 1 << wiring.MODE_ROUTE_CELL_TO_SMU
 _OUTPUTS = 1 << wiring.MODE_ADC_FROM_OUTPUTS
 _RECTIFIER, _DUAL_SUPPLY = 1 << wiring.MODE_RECTIFIER, 1 << wiring.MODE_DUAL_SUPPLY
 _BY_16, _BY_256 = 1 << wiring.MODE_BIAS_BY_16, 1 << wiring.MODE_BIAS_BY_256
@@ -28,7 +29,7 @@ def chain_bits(chips, select, number, width):
 @njit(cache=True)
 def mode_bits(chips):
     """The mode switches."""
-    return chain_bits(chips, wiring.SELECT_MODE_SWITCHES, 0, 16)
+    return chain_bits(chips, wiring.SELECT_MODE_SWITCHES, 0, at.MODE_BITS)
 
 
 @njit(cache=True)
@@ -75,7 +76,7 @@ def source(chips):
     """DRIVE is high: the kind of event that samples of the ADCs now belong to, -1 where they see 0 V."""
     mode = mode_bits(chips)
     chosen = 0
-    for way in (_BIT_LINES, _SOURCE_LINES, _READ, _SOLVE, _MULTIPLY):
+    for way in (_BIT_LINES, _SOURCE_LINES, _READ, _SOLVE, _MULTIPLY, _SAMPLE):
         chosen += mode & way != 0
     if chosen == 0:
         return -1
@@ -88,6 +89,12 @@ def source(chips):
     if mode & (_BIT_LINES | _SOURCE_LINES):
         safety.violate(chips, safety.NO_TIMER, 0, 0)
         return -1
+    if mode & _SAMPLE:
+        # A cell may stand at the SMU port meanwhile; the board itself leaves the arrays alone.
+        if mode & _CONNECT and not mode & _ROUTE_CELL:
+            safety.violate(chips, safety.ARRAYS, 1, 0)
+            return -1
+        return at.SAMPLING
     if mode & _SOLVE:
         if mode & _CONNECT != _CONNECT:
             safety.violate(chips, safety.ARRAYS, 1 if mode & _CONNECT else 0, 2)
@@ -127,7 +134,7 @@ def pulse(chips, width):
     if sides != 1:
         safety.violate(chips, safety.BOTH_SIDES, sides, 1)
         return
-    if mode & (_READ | _SOLVE | _MULTIPLY):
+    if mode & (_READ | _SOLVE | _MULTIPLY | _SAMPLE):
         safety.violate(chips, safety.MODES, 2, 1)
         return
     array = one_array(chips, mode)
@@ -202,7 +209,9 @@ def _begin(chips):
     event[at.START_TICK], event[at.FIRST_TICK], event[at.COLUMNS] = now[at.DRIVE_TICK], now[at.RUN_FIRST], 0
     event[at.ARRAY] = 1 if mode & _CONNECT == 1 << wiring.MODE_CONNECT_B else 0
     event[at.RANGE] = mode >> wiring.MODE_TIA_COARSE & 1
-    if now[at.SOURCE] == at.READING:
+    if now[at.SOURCE] == at.SAMPLING:
+        event[at.SAMPLED] = wire.SampleSource.OUTPUTS if mode & _OUTPUTS else wire.SampleSource.CURRENTS
+    elif now[at.SOURCE] == at.READING:
         _, event[at.ROW] = selected_row(chips)
     else:
         setting = _setting(chips, mode)

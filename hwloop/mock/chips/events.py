@@ -23,6 +23,8 @@ def carry_out(chips: at.Chips, bench: Bench) -> None:
             bench.pulse(*_pulses(chips, first, stop))
         elif kind == at.READING:
             patch = _carry_out_readings(chips, bench, first, stop, patch)
+        elif kind == at.SAMPLING:
+            patch = _carry_out_sampling(chips, bench, first, patch)
         else:
             patch = _carry_out_solves(chips, bench, first, stop, patch)
         first = stop
@@ -40,6 +42,7 @@ def compile_kernels(chips: at.Chips) -> None:
     _pulses(chips, 0, 0)
     _place_readings(chips, np.zeros((0, 0), np.uint16), 0, 0, 0)
     _place_outputs(chips, np.zeros((0, 0, 0), np.int16), 0, 1, 0, 0, 0)
+    _place_samples(chips, np.zeros((0, 0), np.int64), -1, 0)
 
 
 def _carry_out_readings(chips: at.Chips, bench: Bench, first: int, stop: int, patch: int) -> int:
@@ -50,6 +53,14 @@ def _carry_out_readings(chips: at.Chips, bench: Bench, first: int, stop: int, pa
         int(event[at.RANGE]),
     )
     return _place_readings(chips, codes, first, stop, patch)
+
+
+def _carry_out_sampling(chips: at.Chips, bench: Bench, number: int, patch: int) -> int:
+    event = chips.events[number]
+    codes = bench.sample_codes(
+        int(event[at.SAMPLED]), int(event[at.RANGE]), int(event[at.FIRST_TICK]), int(event[at.SAMPLES])
+    )
+    return _place_samples(chips, codes, number, patch)
 
 
 def _carry_out_solves(chips: at.Chips, bench: Bench, first: int, stop: int, patch: int) -> int:
@@ -80,6 +91,8 @@ def _group_end(chips, first, count):
     """One past the last event that goes into one call with event `first`."""
     head, stop = chips.events[first], first + 1
     kind = head[at.EVENT_KIND]
+    if kind == at.SAMPLING:
+        return stop
     while stop < count:
         event = chips.events[stop]
         if event[at.EVENT_KIND] != kind:
@@ -162,5 +175,15 @@ def _place_outputs(chips, codes, mask, step, first, stop, number):
         patch = chips.patches[number]
         code = np.int64(codes[patch[at.EVENT] - first, patch[at.SAMPLE], _below(mask, patch[at.COLUMN])])
         _put(chips, patch, ads8688.code(patch[at.ADC_RANGE], code * step))
+        number += 1
+    return number
+
+
+@njit(cache=True)
+def _place_samples(chips, codes, event, number):
+    """Codes (samples, columns) of one SAMPLING into the results; the ADCs are in the ranges of READ and SOLVE."""
+    while number < chips.now[at.PATCHES] and chips.patches[number, at.EVENT] <= event:
+        patch = chips.patches[number]
+        _put(chips, patch, ads8688.code(patch[at.ADC_RANGE], codes[patch[at.SAMPLE], patch[at.COLUMN]]))
         number += 1
     return number

@@ -20,8 +20,8 @@ CONFIG, WRITE_ALL, UPDATE_ALL, WRITE_ALL_UPDATE_ALL = 0x7, 0x8, 0x9, 0xA
 MONITOR, TOGGLE_SELECT, GLOBAL_TOGGLE, SPAN_ALL, NO_OPERATION = 0xB, 0xC, 0xD, 0xE, 0xF
 SPAN_5, SPAN_10, SPAN_BIPOLAR_5, SPAN_BIPOLAR_10, SPAN_BIPOLAR_2_5 = range(5)
 # Lowest voltage and step of each span, in steps of 5 V / 2^16, which is 2.5 V / 2^15.
-_STEP = (1, 2, 2, 4, 1)
-_MIDDLE = (0, 0, 32768, 32768, 32768)
+STEP = (1, 2, 2, 4, 1)
+MIDDLE = (0, 0, 32768, 32768, 32768)
 
 
 class Ltc2668s(NamedTuple):
@@ -68,7 +68,7 @@ def level(chips, chip, channel):
     if not chips.powered[chip, channel]:
         return 0
     span = chips.span[chip, channel]
-    return (chips.code[chip, channel] - _MIDDLE[span]) * _STEP[span]
+    return (chips.code[chip, channel] - MIDDLE[span]) * STEP[span]
 
 
 @njit(cache=True)

@@ -8,11 +8,12 @@ import zlib
 import numpy as np
 
 from hwloop.errors import DeviceError, HwloopError
-from hwloop.link.protocol import ResetCause
+from hwloop.link.protocol import ResetCause, Route
 from hwloop.mock.bench import Bench
 from hwloop.mock.chips import ads8688, adt7320, drive, ltc2668, safety, stream, wiring
 from hwloop.mock.chips import state as at
 from hwloop.mock.chips.events import carry_out, clear, compile_kernels
+from hwloop.mock.chips.ports import connection_of, outputs_at_daq
 
 _STORE = struct.Struct("<IIBBH")
 _HELLO = struct.Struct("<BBIIBQ")
@@ -90,18 +91,13 @@ class ChipPanel:
     @property
     def routed_cell(self) -> tuple[int, int, int] | None:
         """Array, row and column of the cell at the SMU port."""
-        mode = drive.mode_bits(self._chips)
-        columns = drive.chain_bits(self._chips, wiring.SELECT_COLUMN_SELECT, 0, self._chips.columns)
-        count, row = drive.selected_row(self._chips)
-        if not (self._chips.now[at.ENABLE] and mode >> wiring.MODE_ROUTE_CELL_TO_SMU & 1 and count == 1 and columns):
-            return None
-        return int(mode >> wiring.MODE_CONNECT_B & 1), int(row), int(columns).bit_length() - 1
+        found = connection_of(self._chips)
+        return (found.array, found.row, found.column) if found.route == Route.CELL_TO_SMU else None
 
     @property
     def outputs_routed(self) -> bool:
         """Whether the outputs are at the DAQ port."""
-        on = drive.mode_bits(self._chips) >> wiring.MODE_ROUTE_OUTPUTS_TO_DAQ & 1
-        return bool(self._chips.now[at.ENABLE] and on)
+        return outputs_at_daq(self._chips)
 
     def stick(self, select: int, line: str, level: int) -> None:
         """A fault: the data line "miso" or "mosi" of one chip select is stuck at 0 or 1."""
@@ -132,6 +128,7 @@ class ChipPanel:
         for pin in (wiring.PIN_DRIVE, wiring.PIN_ENABLE):
             stream.set_pin(self._chips, pin, 0)
         stream.set_pin(self._chips, wiring.PIN_LDAC, 1)
+        self.bench.connection, self.bench.outputs_routed = connection_of(self._chips), outputs_at_daq(self._chips)
         now = self._chips.now
         now[at.PULSE_END] = now[at.TICK]
         now[at.RESULTS] = 0
@@ -174,6 +171,7 @@ class ChipPanel:
 
     def _carry_out(self) -> None:
         chips, bench = self._chips, self.bench
+        bench.connection, bench.outputs_routed = connection_of(chips), outputs_at_daq(chips)
         try:
             carry_out(chips, bench)
         except HwloopError as error:

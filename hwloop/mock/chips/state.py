@@ -16,17 +16,18 @@ from hwloop.mock.chips.ltc2668 import Ltc2668s, ltc2668s
 # Which DAC is which in `dacs`; input DAC n is FIRST_INPUT_DAC + n.
 COLUMN_DAC, GATE_DAC, BIAS_DAC, FIRST_INPUT_DAC = range(4)
 NOTHING, DAC, ADC, SENSOR, CHAIN = range(5)
+MODE_BITS = 32
 INTACT = 2      # of a data line; 0 or 1: stuck there
 
 # Columns of `devices`, one row a select.
 KIND, INDEX, LENGTH, MISO, MOSI = range(5)
 
 # Kinds of events, and the columns of `events`.
-PULSE, READING, SOLVE, PRODUCT = range(4)
+PULSE, READING, SOLVE, PRODUCT, SAMPLING = range(5)
 (
     EVENT_KIND, START_TICK, FIRST_TICK, SAMPLES, ROW, COLUMNS, ARRAY, RANGE, SETTING, WORDS, WIDTH, GATE, POLARITY,
-    EVENT_FIELDS,
-) = range(14)  # fmt: skip
+    SAMPLED, EVENT_FIELDS,
+) = range(15)  # fmt: skip
 
 # Columns of `patches`: bytes of the results that wait for the world.
 AT, KEPT, EVENT, SAMPLE, COLUMN, ADC_RANGE, PATCH_FIELDS = range(7)
@@ -132,7 +133,7 @@ def _wire(rows: int, columns: int) -> tuple[np.ndarray, int]:
         put(wiring.SELECT_ADC_HIGH, ADC, 1)
     put(wiring.SELECT_TEMPERATURE, SENSOR, 0)
 
-    chains = {wiring.SELECT_MODE_SWITCHES: 16}
+    chains = {wiring.SELECT_MODE_SWITCHES: MODE_BITS}
     chains |= dict.fromkeys((wiring.SELECT_COLUMN_SELECT, wiring.SELECT_COLUMN_MASK), columns)
     chains[wiring.SELECT_FEEDBACK] = columns * wiring.FEEDBACK_BITS
     for first in range(0, rows, wiring.ROWS_A_ROW_CHAIN):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from hwloop.link import protocol as wire
 from hwloop.mock.chips import adg1414, ads8688, adt7320, drive, ltc2668, safety, wiring
 from hwloop.mock.chips import state as at
 
@@ -192,16 +193,25 @@ def _switches_moved(chips, select):
 def _convert(chips, adc, channel, skip, intact):
     """A result of an ADC: 0 V, unless the world has something to say about it later."""
     now = chips.now
-    adc_range = ads8688.range_of(chips.adcs, adc, channel)
+    is_auxiliary = channel == ads8688.AUXILIARY_CHANNEL
+    adc_range = ads8688.UNIPOLAR_5 if is_auxiliary else ads8688.range_of(chips.adcs, adc, channel)
     code = ads8688.code(adc_range, 0)
     chips.answer[2], chips.answer[3] = code >> 8, code & 0xFF
     column = adc * ads8688.CHANNELS + channel
+    if is_auxiliary:
+        # The supply is at that of the first ADC; its codes are told in the first column's place, straight binary too.
+        column = 0 if adc == 0 else chips.columns
     if column >= chips.columns or not intact:
         return
     event, sample = drive.sampled_event(chips)
     if event < 0:
         return
-    if chips.events[event, at.EVENT_KIND] != at.READING:
+    kind = chips.events[event, at.EVENT_KIND]
+    if is_auxiliary:
+        if kind != at.SAMPLING:
+            return
+        chips.events[event, at.SAMPLED] = wire.SampleSource.SUPPLY
+    if kind == at.SOLVE or kind == at.PRODUCT:
         mask = chips.setting_numbers[chips.events[event, at.SETTING], at.COLUMN_MASK]
         if not mask >> column & 1:
             return

@@ -52,7 +52,8 @@ class ScpiInstrument:
         self.errors: deque[tuple[int, str]] = deque()
         self._event_enable, self._service_enable, self._event = 0, 0, POWER_ON
         self._heard, self._answers = b"", 0
-        self.scpi = Scpi([*self.common_commands(), *self.status_commands(), *self.commands()], self.style)
+        self.scpi_commands = [*self.common_commands(), *self.status_commands(), *self.commands()]
+        self.scpi = Scpi(self.scpi_commands, self.style)
 
     # What models give.
     def commands(self) -> list[Command]:
@@ -123,7 +124,26 @@ class ScpiInstrument:
 
     def write_error(self, code: int, text: str) -> str:
         """One error as the model writes it."""
-        return f'{code:d},"{text}"'
+        return f'{self.write_code(code)},"{text}"'
+
+    def write_code(self, code: int) -> str:
+        """The number of an error, or of how many there are, as the model writes it."""
+        return f"{code:d}"
+
+    def error_codes(self, count: int) -> str:
+        """The numbers of up to `count` of the oldest errors, taken off the queue."""
+        codes = [self.write_code(self.errors.popleft()[0]) for _ in range(min(count, len(self.errors)))]
+        return ",".join(codes) or self.write_code(0)
+
+    def error_commands(self) -> list[Command]:
+        """SYSTem:ERRor, as SCPI-1999 has it."""
+        return [
+            Command(":SYSTem:ERRor[:NEXT]", ask=self.next_error),
+            Command(":SYSTem:ERRor:ALL", ask=self.all_errors),
+            Command(":SYSTem:ERRor:COUNt", ask=lambda: self.write_code(len(self.errors))),
+            Command(":SYSTem:ERRor:CODE[:NEXT]", ask=lambda: self.error_codes(1)),
+            Command(":SYSTem:ERRor:CODE:ALL", ask=lambda: self.error_codes(len(self.errors))),
+        ]
 
     def next_error(self) -> str:
         """The oldest error, taken off the queue."""

@@ -32,6 +32,7 @@ _A = (
 MODEL = SmuModel(
     _V, _A, (Corner(21.0, 1.05), Corner(210.0, 0.105)),
     overhead_seconds=300e-6, autozero_phases=3, range_change_seconds=10e-3,
+    least_delay_seconds=1e-3,
 )  # fmt: skip
 BLOCKED, POWER_LIMIT, READ_BACK_ON, BEYOND_COMPLIANCE = 802, 826, 823, 824
 FUNCTIONS = ("VOLT", "CURR", "RES")
@@ -52,6 +53,7 @@ class Keithley2400(SmuInstrument):
         POWER_LIMIT: "Attempt to exceed power limit", -350: "Queue overflow",
     }  # fmt: skip
     envelope_error = POWER_LIMIT
+    told_range_factor = MODEL.over_range
     bytes_per_second = 200e3  # GPIB
 
     def identity(self) -> str:
@@ -241,19 +243,11 @@ class Keithley2400(SmuInstrument):
         return commands
 
     def _system_commands(self) -> list[Command]:
-        def codes(take_all: bool) -> str:
-            count = len(self.errors) if take_all else min(1, len(self.errors))
-            return ",".join(str(self.errors.popleft()[0]) for _ in range(count)) or "0"
-
         zero = Word("ON", "OFF", "ONCE", "1", "0")
         return [
-            Command(":SYSTem:ERRor[:NEXT]", ask=self.next_error),
+            *self.error_commands(),
             Command(":STATus:QUEue[:NEXT]", ask=self.next_error),
             Command(":STATus:QUEue:CLEar", do=self.errors.clear),
-            Command(":SYSTem:ERRor:ALL", ask=self.all_errors),
-            Command(":SYSTem:ERRor:COUNt", ask=lambda: str(len(self.errors))),
-            Command(":SYSTem:ERRor:CODE[:NEXT]", ask=lambda: codes(False)),
-            Command(":SYSTem:ERRor:CODE:ALL", ask=lambda: codes(True)),
             Command(":SYSTem:CLEar", do=self.errors.clear),
             Command(":SYSTem:VERSion", ask=lambda: "1996.0"),
             Command(":SYSTem:PRESet", do=self._preset),

@@ -39,6 +39,7 @@ _A = [
 MODEL = SmuModel(
     tuple(_V), tuple(_A), (Corner(21.0, 1.05), Corner(210.0, 0.105)),
     overhead_seconds=150e-6, autozero_phases=3, range_change_seconds=5e-3,
+    least_delay_seconds=1e-3,
 )  # fmt: skip
 PROTECTIONS = {f"PROT{volts}": float(volts) for volts in (2, 5, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180)}
 INTERLOCK_OPEN = 5074
@@ -181,9 +182,7 @@ class Keithley2450(SmuInstrument):
     def _system_commands(self) -> list[Command]:
         return [
             Command("*LANG", (Word("SCPI", "TSP", "SCPI2400"),), lambda word: None, lambda: "SCPI"),
-            Command(":SYSTem:ERRor[:NEXT]", ask=self.next_error),
-            Command(":SYSTem:ERRor:CODE[:NEXT]", ask=lambda: self.next_error().split(",")[0]),
-            Command(":SYSTem:ERRor:COUNt", ask=lambda: str(len(self.errors))),
+            *self.error_commands(),
             Command(":SYSTem:EVENtlog:NEXT", ask=self.next_error),
             Command(":SYSTem:EVENtlog:COUNt", ask=lambda *_: str(len(self.errors)), ask_kinds=(Many(Word(
                 "ERRor", "WARNing", "INFormation", "ALL"), 0, 1),)),

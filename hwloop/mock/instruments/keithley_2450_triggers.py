@@ -20,7 +20,7 @@ from hwloop.mock.instruments.sweeps import linear_levels, log_levels
 if TYPE_CHECKING:
     from hwloop.mock.instruments.keithley_2450 import Keithley2450
 
-MOST_POINTS, LONGEST_LIST = 1_000_000, 100
+MOST_POINTS, LONGEST_LIST, LONGEST_MESSAGE = 1_000_000, 2500, 100
 AUTO_DELAY = -1.0
 ENDLESS_CAP = 100_000  # an endless sweep ends when its buffer would have been full
 
@@ -64,10 +64,10 @@ class TriggerModel:
                 Command(f"{head}:LOG", (level, level, points, *tail, asymptote), self._bound(quantity, log_levels)),
                 Command(f"{head}:LIST", (Integer(1, LONGEST_LIST), tail[0], tail[1], tail[3], tail[5]),
                         lambda *values, quantity=quantity: self._sweep_list(quantity, *values)),
-                Command(listed, (Many(level, 1, LONGEST_LIST),),
+                Command(listed, (Many(level, 1, LONGEST_MESSAGE),),
                         lambda levels, quantity=quantity: self._lists.__setitem__(quantity, levels),
                         lambda quantity=quantity: ",".join(map(self._smu.style.number, self._lists[quantity]))),
-                Command(f"{listed}:APPend", (Many(level, 1, LONGEST_LIST),),
+                Command(f"{listed}:APPend", (Many(level, 1, LONGEST_MESSAGE),),
                         lambda levels, quantity=quantity: self._append(quantity, levels)),
                 Command(f"{listed}:POINts", ask=lambda quantity=quantity: str(len(self._lists[quantity]))),
             ]  # fmt: skip

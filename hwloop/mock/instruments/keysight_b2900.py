@@ -59,9 +59,9 @@ class KeysightB2901A(SmuInstrument):
         """The answer to *IDN?."""
         return f"Keysight Technologies,{self.name},MY{51000000 + self.serial_number % 1000000:08d},4.1.2226.1020"
 
-    def write_error(self, code: int, text: str) -> str:
+    def write_code(self, code: int) -> str:
         """Numbers carry their sign."""
-        return f'{code:+d},"{text}"'
+        return f"{code:+d}"
 
     def self_test(self) -> str:
         """The answer to *TST?."""
@@ -226,16 +226,9 @@ class KeysightB2901A(SmuInstrument):
             ]  # fmt: skip
         return commands
 
-    def _codes(self, count: int) -> str:
-        return ",".join(f"{self.errors.popleft()[0]:+d}" for _ in range(min(count, len(self.errors)))) or "+0"
-
     def _system_commands(self) -> list[Command]:
         return [
-            Command(":SYSTem:ERRor[:NEXT]", ask=self.next_error),
-            Command(":SYSTem:ERRor:ALL", ask=self.all_errors),
-            Command(":SYSTem:ERRor:COUNt", ask=lambda: f"{len(self.errors):+d}"),
-            Command(":SYSTem:ERRor:CODE[:NEXT]", ask=lambda: self._codes(1)),
-            Command(":SYSTem:ERRor:CODE:ALL", ask=lambda: self._codes(len(self.errors))),
+            *self.error_commands(),
             Command(":SYSTem:VERSion", ask=lambda: "1999.0"),
             Command(":SYSTem:INTerlock:TRIPped", ask=self.when(lambda: self.faults.interlock_open)),
             self.inert(":SYSTem:LFRequency", Integer(50, 60, 50), int(LINE_HERTZ)),

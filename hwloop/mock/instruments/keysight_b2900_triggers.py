@@ -18,6 +18,8 @@ from hwloop.mock.instruments.sweep_settings import SweepSettings
 if TYPE_CHECKING:
     from hwloop.mock.instruments.keysight_b2900 import KeysightB2901A
 
+# Operation status: the actions of channel 1 are idle, or wait for a trigger.
+TRANSITION_IDLE, TRANSITION_WAITS, ACQUIRE_IDLE, ACQUIRE_WAITS = 1 << 1, 1 << 2, 1 << 4, 1 << 5
 MOST_COUNTS, MOST_STEPS = 100_000, 2500
 SOURCES = Word(
     "AINTernal", "BUS", "TIMer", "INTernal1", "INTernal2", "LAN", *(f"EXTernal{n}" for n in range(1, 15))
@@ -50,6 +52,7 @@ class Triggers:
             vars(layer).update(vars(Layer()))
         self.sweeps.reset()
         self._armed: tuple[bool, bool] | None = None
+        self._show_idle()
 
     # Running.
     def initiate(self, channels: list[int] | None, sources: bool = True, acquires: bool = True) -> None:
@@ -60,6 +63,7 @@ class Triggers:
                 raise ScpiError(-221)
             self._smu.put_output(True)
         self._armed = (sources, acquires)
+        self._show_idle()
         wanted = [action for action, on in zip(ACTIONS, (acquires, sources), strict=True) if on]
         if any(self.layers[layer, action].source not in ("AINT", "TIM") for layer, action in self.layers
                if action in wanted):  # fmt: skip
@@ -76,10 +80,22 @@ class Triggers:
         """ABORt."""
         _own(channels)
         self._armed = None
+        self._show_idle()
+
+    def _show_idle(self) -> None:
+        sources, acquires = self._armed or (False, False)
+        operation = self._smu.registers["OPERation"]
+        for waits, idle_bit, waiting_bit in (
+            (sources, TRANSITION_IDLE, TRANSITION_WAITS),
+            (acquires, ACQUIRE_IDLE, ACQUIRE_WAITS),
+        ):
+            operation.put(idle_bit, not waits)
+            operation.put(waiting_bit, waits)
 
     def _run(self) -> None:
         smu, core = self._smu, self._smu.core
         (sources, acquires), self._armed = self._armed, None
+        self._show_idle()
         source = core.settings.source
         function = core.function(source)
         levels = self.sweeps.levels(source) if sources else None

@@ -11,7 +11,6 @@ import os
 import selectors
 import socket
 import threading
-import time
 import tty
 from collections.abc import Callable
 from typing import Protocol
@@ -47,6 +46,7 @@ class ServedInstrument:
         self._stack.enter_context(self._wake)
         self._selector = self._stack.enter_context(selectors.DefaultSelector())
         self._selector.register(self._wake, selectors.EVENT_READ)
+        self._closing = threading.Event()
         self._controller: socket.socket | None = None
         self._listener: socket.socket | None = None
         try:
@@ -65,6 +65,7 @@ class ServedInstrument:
 
     def close(self) -> None:
         """Close the port; the controller sees its connection end."""
+        self._closing.set()
         with contextlib.suppress(OSError):
             self._waker.send(b"!")
         self._thread.join()
@@ -97,6 +98,8 @@ class ServedInstrument:
             except PowerLossError:
                 pass  # the port is gone with the power
             finally:
+                if self._listener is not None:
+                    self._listener.close()  # before the controller sees its connection end
                 self._hang_up()
 
     def _serve_once(self) -> bool:
@@ -150,10 +153,10 @@ class ServedInstrument:
             reply = self.instrument.say(data)
             took_seconds = self.instrument.clock_seconds - began_seconds
         faults = self.instrument.faults
-        if self._real_time:
-            time.sleep(took_seconds)
+        self._closing.wait(took_seconds * self._real_time + faults.reply_delay_seconds * bool(reply))
+        if faults.is_off:
+            raise PowerLossError
         if reply:
-            time.sleep(faults.reply_delay_seconds)
             send(faults.damaged(reply))
 
 

@@ -33,6 +33,7 @@ DRIFT_FRACTION, DRIFT_PERIODS_SECONDS = 0.1, (700.0, 1900.0, 5300.0)
 # Below one power line cycle hum is no longer averaged away: noise grows by this factor at once.
 HUM_FACTOR = 3.0
 TOUCH_SECONDS = 1e-3
+SETTLE_CONSTANTS = 8.0  # time constants within a range's settling time: down to 0.03 %
 
 
 class SmuCore:
@@ -158,7 +159,7 @@ class SmuCore:
         """Auto delay: the settling time of the current range that is in use."""
         sources_amps = self.settings.source == AMPS
         index = self.source_index(AMPS, level) if sources_amps else self.present_measure_index(AMPS)
-        return self.model.amps[index].settle_seconds
+        return max(self.model.amps[index].settle_seconds, self.model.least_delay_seconds)
 
     def _drive(self, level: float, seconds: float) -> tuple[Operating, bool, bool]:
         """(operating point, whether the measure range limits, whether over-voltage protection acts)."""
@@ -197,12 +198,13 @@ class SmuCore:
         return max(self.model.range_index(quantity, true), lowest)
 
     def _lagging_amps(self, level: float, amps: float, wait_seconds: float, index: int) -> float:
-        """The current as the meter sees it after `wait_seconds` of settling from the last level."""
+        """The mean current over the integration, which begins `wait_seconds` after the step from the last level."""
+        seen = amps
         if level != self._last_level and self.settings.source == VOLTS and self.settings.output_on:
-            part = math.exp(-8.0 * wait_seconds / self.model.amps[index].settle_seconds)
-            seen = amps + (self._settled_amps - amps) * part
-        else:
-            seen = amps
+            constant_seconds = self.model.amps[index].settle_seconds / SETTLE_CONSTANTS
+            spans = np.array([wait_seconds, wait_seconds + self.aperture_seconds()]) / constant_seconds
+            left = -np.diff(np.exp(-spans))[0] / (spans[1] - spans[0])
+            seen += float(left) * (self._settled_amps - amps)
         self._last_level, self._settled_amps = level, amps
         return seen
 

@@ -22,6 +22,7 @@ class SmuInstrument(ScpiInstrument):
 
     model: SmuModel
     envelope_error = -221
+    told_range_factor = 1.0  # ranges are told by their full scale, or by the most that they take
 
     def __init__(self, terminals: Terminals, serial_number: int, seed: int = 0):
         faults = Faults()
@@ -113,7 +114,7 @@ class SmuInstrument(ScpiInstrument):
             value = getattr(function, name) if bound is None else bound
             if bound is None and getattr(function, auto):
                 value = ranges[self.present_index(quantity, role)].full_scale
-            return self.style.number(value)
+            return self.style.number(value * (self.told_range_factor if bound is None else 1.0))
 
         kind = Number(-highest, highest, ranges[0].full_scale, UNITS[quantity])
         asked = self.setting(pattern, Number(ranges[0].full_scale, ranges[-1].full_scale, highest), function, name)
@@ -146,6 +147,13 @@ class SmuInstrument(ScpiInstrument):
         if self.faults.interlock_open and settings.output_on and abs(reach) > self.model.interlock_volts:
             self.core.set_output(False)
             raise ScpiError(self.interlock_error())
+
+    def _answer(self, message: str) -> bytes:
+        try:
+            self.check_interlock()  # it may have opened since
+        except ScpiError as error:
+            self.push_error(error.code)
+        return super()._answer(message)
 
     def put_output(self, on: bool) -> None:
         """Switch the output. Raises ScpiError where the interlock forbids it."""

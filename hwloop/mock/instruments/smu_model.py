@@ -24,7 +24,7 @@ class Range:
     source_resolution: float
     measure_resolution: float
     noise: float
-    settle_seconds: float = 1e-3
+    settle_seconds: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class SmuModel:
     overhead_seconds: float
     autozero_phases: int
     range_change_seconds: float
+    least_delay_seconds: float = 0.0  # of the auto delay, which waits for the settling of the range otherwise
     over_range: float = 1.05
     interlock_volts: float = 42.0
 

@@ -105,7 +105,9 @@ def real_rig(workplace):
     def write(port, more="", patient=True):
         path = workplace / "real.toml"
         tries = 'reply_timeout = "1 s"\nretries = 10' if patient else 'reply_timeout = "100 ms"\nretries = 2'
-        path.write_text(f'[board]\nbackend = "real"\nport = "{port}"\n{tries}\n{more}')
+        path.write_text(
+            f'[board]\nbackend = "real"\nport = "{port}"\n{tries}\n[calibration]\nuse = "nominal"\n{more}'
+        )
         return path
 
     return write

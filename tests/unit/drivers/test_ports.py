@@ -46,7 +46,7 @@ def test_samples_are_means_below_a_code(board):
     board.bench.port_volts = 0.15
     found = board.ports.sample(SampleSource.OUTPUTS, averages=5)
     assert found.dtype == float and found.tolist() == [0, 0, 15360, 0]
-    assert board.scales.volts_from_output_codes(found)[2] == pytest.approx(0.15)
+    assert board.scales.volts_from_output_codes(found, np.arange(len(found)))[2] == pytest.approx(0.15)
     board.ports.route(Route.REFERENCE_TO_TIA, row=Reference.HIGH, column=1)
     siemens = board.scales.siemens_from_read_codes(
         board.ports.sample(SampleSource.CURRENTS, TiaRange.FINE), TiaRange.FINE

@@ -7,6 +7,7 @@ import pytest
 
 from hwloop import errors
 from hwloop.drivers.instrument import parse_identity
+from hwloop.drivers.smu.checks import require_contact, require_within_limit
 from hwloop.drivers.smu.keithley_2450 import Keithley2450
 from hwloop.drivers.smu.settings import SmuSetting
 from hwloop.link.visa import VisaPort
@@ -152,6 +153,12 @@ def test_an_output_that_stays_on_is_said_to_be_unknown():
         smu.make_safe()
 
 
+def test_a_garbled_answer_does_not_keep_the_output_on():
+    with connected(__OUTP=["x", "0"]) as (smu, scripted):
+        smu.make_safe()
+        assert scripted.told == [":ABOR", ":OUTP OFF", ":OUTP?", ":ABOR", ":OUTP OFF", ":ABOR", ":OUTP OFF", ":OUTP?"]
+
+
 def test_values_beyond_the_data_sheet_are_refused_before_anything_is_sent():
     with connected() as (smu, scripted):
         with pytest.raises(errors.LimitError, match="source level .* is 2.2 V, allowed within ±2.1 V"):
@@ -192,14 +199,14 @@ def test_the_data_sheets_accuracy_of_the_range_that_holds_a_value():
 def test_nothing_but_an_open_lead():
     with connected(__TRAC__DATA=doubles((0.2, 3e-12, 0, 128))) as (smu, _):
         with pytest.raises(errors.OpenLeadError, match="at most 1.5e-11 S where 1e-07 S or more .*check the leads"):
-            smu.require_contact(smu.measure(), least_siemens=1e-7)
+            require_contact(smu.port.name, smu.measure(), least_siemens=1e-7)
 
 
 def test_a_limit_that_acted_is_a_flag_and_where_it_must_not_an_error():
     with connected(__TRAC__DATA=doubles((0.2, 1e-6, 0, 128), (0.2, 1e-3, 0, 160))) as (smu, _):
         readings = smu.measure(2)
         with pytest.raises(errors.InLimitError, match=r"in its limit at 1 of 2 readings, first at number 2 \(0.2 V"):
-            smu.require_within_limit(readings)
+            require_within_limit(smu.port.name, readings)
 
 
 def test_readings_with_the_output_off_are_no_result():

@@ -10,6 +10,7 @@ import pytest
 
 from hwloop import errors
 from hwloop.drivers.instruments import open_smu
+from hwloop.drivers.smu.checks import require_contact
 from hwloop.drivers.smu.settings import SmuSetting
 
 pytest.importorskip("hwloop.mock.instruments.server")
@@ -116,7 +117,7 @@ def test_an_open_lead(family):
     with connected(family, importlib.import_module("hwloop.mock.instruments.elements").OpenLead()) as (smu, _):
         smu.set_level(0.2)
         with pytest.raises(errors.OpenLeadError, match="check the leads"):
-            smu.require_contact(smu.measure(), least_siemens=1e-5)
+            require_contact(smu.port.name, smu.measure(), least_siemens=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -139,12 +140,25 @@ def test_a_garbled_reply(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_slow_reply_and_then_its_own_answer_to_the_next_question(family):
     with connected(family) as (smu, instrument):
-        instrument.faults.reply_delay_seconds = 1.5
+        smu.port.timeout_seconds, instrument.faults.reply_delay_seconds = 0.2, 0.3
         with pytest.raises(errors.InstrumentTimeoutError):
             smu.set_level(0.2)
         instrument.faults.reply_delay_seconds = 0.0
-        time.sleep(1.0)
+        time.sleep(0.3)
         smu.set_level(0.3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_output_goes_off_even_while_a_late_reply_is_on_its_way(family):
+    with connected(family) as (smu, instrument):
+        smu.port.timeout_seconds, instrument.faults.reply_delay_seconds = 0.2, 0.3
+        with pytest.raises(errors.InstrumentTimeoutError):
+            smu.port.query("*IDN?")
+        instrument.faults.reply_delay_seconds = 0.0
+        smu.make_safe()
+        smu.output(False)
+        with pytest.raises(errors.UsageError, match="while the output is off"):
+            smu.measure()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

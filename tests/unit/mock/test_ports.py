@@ -106,7 +106,7 @@ def test_levels_stay_from_route_to_route_and_are_gone_with_the_last():
             host.done(*other)
         assert levels(host) == held and host.board.bench.connection.compensation_code[3] == 501
         host.done(*end)
-        assert not any(levels(host)) and host.board.bench.connection.compensation_code[3] == 501
+        assert not any(levels(host)) and host.board.panel.registers.compensation_code[3] == 501
     hold_route = wire.RouteRequest(Route.GATE_TO_SMU, 0, 0, 0).pack()
     host.done(Command.ROUTE, hold_route)
     hold_all(host)

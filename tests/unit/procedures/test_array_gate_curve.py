@@ -65,6 +65,6 @@ def test_the_smallest_board_is_calibrated_too():
     assert all(abs(value - truth) < 1.75 * width for _, value, width, truth in bench.found_and_true(findings))
 
 
-def test_without_a_chip_nothing_is_planned():
+def test_without_a_chip_it_is_not_begun():
     with pytest.raises(UsageError, match="needs a chip"):
-        GateCurveProcedure().plan(Tools(board=None))
+        GateCurveProcedure().run(Tools(board=None))

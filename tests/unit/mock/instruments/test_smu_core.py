@@ -1,5 +1,7 @@
 """What source meters have in common: hidden errors by serial, noise by NPLC, drift without autozero, limits, time."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -173,3 +175,31 @@ def test_the_terminals_are_driven_for_as_long_as_the_reading_takes_and_released_
     core.set_output(False)
     assert notes.released == released + 1
     assert core.measure().amps == pytest.approx(0.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_interlock_that_opens_later_switches_off(model):
+    smu = model(Resistor(1e6), 1)
+    if model is Keithley2400:
+        smu.say(b"OUTP:ENAB ON\n")
+    smu.say(b"SOUR:VOLT 60;:OUTP ON\n")
+    assert smu.say(b"OUTP?\n") == b"1\n"
+    smu.faults.interlock_open = True
+    assert smu.say(b"OUTP?\n") == b"0\n"
+    assert len(smu.errors) == 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_message_makes_an_instrument_fall(model):
+    random = np.random.default_rng(1)
+    smu = model(OpenLead(), 1)
+    headers = [re.sub(r"#\d|[\[\]]", "", command.pattern) for command in smu.scpi_commands]
+    arguments = (
+        "", "1", "ON", "MAX", "MIN", "-1", "1e-3", "20", "'VOLT'", "CURR", "SWE", "REAL,32", "(@1)", "1,2", "'", ",",
+    )  # fmt: skip
+    for _ in range(1500):
+        header, argument = random.choice(headers), random.choice(arguments)
+        if "COUN" not in header.upper():
+            smu.say(f"{header}{random.choice(['', '?'])} {argument}\n".encode())
+    smu.say(b"*RST;*CLS\n")
+    assert smu.say(b"*ESR?\n") == b"0\n"

@@ -1,0 +1,18 @@
+"""Every calibration of a board and an array that there is, by its kind, in the order in which they are taken."""
+
+from __future__ import annotations
+
+from hwloop.procedures.array_curvature import CurvatureProcedure
+from hwloop.procedures.array_gate_curve import GateCurveProcedure
+from hwloop.procedures.array_temperature import TemperatureProcedure
+from hwloop.procedures.board_adc import AdcCalibration
+from hwloop.procedures.board_columns import BiasCalibration, FeedbackCalibration
+from hwloop.procedures.board_dac import DacCalibration
+from hwloop.procedures.board_rows import CompensationCalibration, InputResistorCalibration
+from hwloop.procedures.board_tia import TiaCalibration
+from hwloop.procedures.tools import Procedure
+
+PROCEDURES: dict[str, Procedure] = {procedure.kind: procedure for procedure in (
+    DacCalibration(), AdcCalibration(), TiaCalibration(), InputResistorCalibration(), CompensationCalibration(),
+    FeedbackCalibration(), BiasCalibration(), GateCurveProcedure(), CurvatureProcedure(), TemperatureProcedure(),
+)}  # fmt: skip
