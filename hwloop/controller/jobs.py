@@ -15,6 +15,7 @@ _KINDS = {
     "matrix": ("matrix_job", "MatrixOptions", "run_matrix"),
     "form": ("array_job", "FormOptions", "form_array"),
     "program": ("program_job", "ProgramOptions", "program_array"),
+    "characterize": ("characterize_job", "CharacterizeOptions", "run_characterize"),
     "solve": ("solve_job", "SolveOptions", "run_solve"),
 }
 

@@ -126,6 +126,11 @@ class Session:
         if self._map_path is not None and (self.chip.map.status or self._map_path.exists()):
             self.chip.map.save(self._map_path)
 
+    def check_dose(self, cells: np.ndarray, cycles: int) -> None:
+        """Raises LimitError, naming the cell, where `cycles` more are too many for one of `cells` (n,)."""
+        if self.kept is not None:
+            self.kept.passport.check_cycles(cells, cycles)
+
     def save_passport(self, is_finished: bool) -> None:
         """Keep what the cells got, where this rig keeps anything."""
         if self.kept is not None:

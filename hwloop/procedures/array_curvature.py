@@ -9,9 +9,8 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from hwloop.calibration.record import Parameter, Residual
-from hwloop.drivers.board import Board
-from hwloop.link.protocol import TiaRange
 from hwloop.procedures.array_cells import require_cells, sample_cells, sample_size, shared_95
+from hwloop.procedures.array_currents import read_amps
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
 ARRAYS = 2
@@ -22,7 +21,6 @@ _LAW_SIEMENS = np.array([10e-6, 30e-6, 50e-6, 70e-6, 90e-6, 110e-6])
 _LAW_RATIOS = np.array([1.385, 1.22, 1.11, 1.06, 1.037, 1.014])
 _LAW_LOW_VOLTS, _LAW_HIGH_VOLTS = 0.1, 0.34
 _LEAST_CELLS = 16
-_FINE_AMPS = 4.5e-6         # up to here the fine range reads, with room for noise
 _LEAST_SIEMENS = 1e-6       # less is an unformed or stuck cell, of which noise alone would be read
 _PULSES_A_CELL = 6
 _STEP = 1e-4                # of the scale, to differentiate by it
@@ -92,31 +90,14 @@ def nominal_curvature(siemens: np.ndarray) -> np.ndarray:
 def read_odd_siemens(
     tools: Tools, cells: np.ndarray, volts: np.ndarray, repeats: int, averages: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Voltage and conductance of `cells` (n,) near each of `volts`, both (voltages, n): half the difference of both
-    signs, of voltages as the DACs give them. Each cell is read on the finest range that holds all its currents."""
-    board = tools.board
-    drive_volts = np.tile(np.stack([volts, -volts], axis=1).ravel(), repeats)[:, None]
-    array_row, column = np.divmod(cells, board.columns)
-    given_volts, siemens = np.empty((2, len(volts), len(cells)))
-    lines = np.unique(array_row)
-    for done, line in enumerate(lines.tolist()):
-        here = np.flatnonzero(array_row == line)
-        amps = _finest_amps(board, line, np.unique(column[here]), drive_volts, averages)
-        pairs = amps.reshape(repeats, len(volts), 2, -1).mean(axis=0)
-        odd_amps = 0.5 * (pairs[:, 0] - pairs[:, 1])
-        given_volts[:, here] = _odd_volts(board, line % board.rows, volts)[:, None]
-        siemens[:, here] = odd_amps[:, np.searchsorted(np.unique(column[here]), column[here])]
-        tools.on_step("curvature", done + 1, len(lines))
-    return given_volts, siemens / given_volts
-
-
-def _odd_volts(board: Board, row: int, volts: np.ndarray) -> np.ndarray:
-    """Half of what lies between `volts` (n,) of both signs, once they are codes of a DAC."""
-    plus, minus = (
-        board.scales.volts_from_input_codes(board.scales.input_codes(asked, np.array([row])), np.array([row]))
-        for asked in (volts, -volts)
+    """Voltage and conductance of `cells` (n,) near each of `volts`, both (voltages, n): half of what lies between both
+    signs, of voltages as the DACs give them."""
+    signed = np.stack([volts, -volts], axis=1).ravel()
+    given_volts, amps = (
+        0.5 * (pairs[:, 0] - pairs[:, 1])
+        for pairs in (read.reshape(len(volts), 2, -1) for read in read_amps(tools, cells, signed, averages, repeats))
     )
-    return 0.5 * (plus - minus)
+    return given_volts, amps / given_volts
 
 
 def fit_curvature(volts: np.ndarray, siemens: np.ndarray) -> CurvatureFit:
@@ -155,18 +136,6 @@ def fit_curvature(volts: np.ndarray, siemens: np.ndarray) -> CurvatureFit:
         float(fit.x[0]), float(sigma), siemens[at_read], ratios[highest] / ratios[lowest],
         fitted[highest] / fitted[lowest],
     )
-
-
-def _finest_amps(
-    board: Board, line: int, columns: np.ndarray, drive_volts: np.ndarray, averages: int
-) -> np.ndarray:
-    """Currents (n, k) of `columns` (k,) of one row of the chip, on the fine range where it holds all of them."""
-    array, row = divmod(line, board.rows)
-    coarse, fine = (
-        board.multiply(array, np.array([row]), columns, drive_volts, averages, tia_range=tia_range)[0]
-        for tia_range in (TiaRange.COARSE, TiaRange.FINE)
-    )
-    return np.where((np.abs(coarse) < _FINE_AMPS).all(axis=0), fine, coarse)
 
 
 def _scatter(siemens: np.ndarray, misfits: np.ndarray) -> np.ndarray:
