@@ -130,3 +130,24 @@ def passport(
 
     options = passport_job.PassportOptions(arrays, row, column, export)
     output.emit(passport_job.show_passport(options, settings))
+
+
+@command.command("yield")
+@click.option("--array", "arrays", type=ARRAYS, default="both", show_default=True, help="Which array.")
+@range_of("rows")
+@click.option(
+    "--avoid", type=click.Choice(["slow", "noisy"]), multiple=True,
+    help="Do not use such cells; may be given twice.  [default: they are used]",
+)
+@simulated_board
+def test_yield(
+    arrays: str, rows: range | None, avoid: tuple[str, ...], state: Path | None, pristine: bool | None
+) -> None:
+    """Test the cells by a cycle and readings: unformed, stuck, slow, noisy; bad ones are not used any more."""
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+
+    from hwloop.controller import yield_job
+
+    options = yield_job.YieldOptions(arrays, (rows.start, rows.stop) if rows is not None else None, avoid)
+    with progress.report() as report:
+        output.emit(yield_job.run_yield(options, settings, report))

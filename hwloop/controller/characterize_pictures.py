@@ -22,7 +22,8 @@ def draw_study(what: str, study: Study, maps: ConductanceMaps | None) -> dict[st
     figures: dict[str, Figure] = {}
     match what:
         case "forming":
-            figures["voltages"] = drawn.draw_cumulative({"formed": value("forming_volts")}, "forming voltage (V)")
+            if np.isfinite(value("forming_volts")).any():
+                figures["voltages"] = drawn.draw_cumulative({"formed": value("forming_volts")}, "forming voltage (V)")
             figures["conductance"] = drawn.draw_cumulative(
                 {"before": value("before_siemens") * 1e6, "after forming and RESET": value("after_siemens") * 1e6},
                 "conductance at 0.2 V (µS)", logarithmic=True,

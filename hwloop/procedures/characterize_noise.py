@@ -49,17 +49,18 @@ class NoiseStudy:
             siemens[read] = chip.read(cells, self.averages).conductance_siemens
             if read % 8 == 7 or read == self.reads - 1:
                 tools.on_step("readings", read + 1, self.reads)
-        sigma = siemens.std(axis=0) / np.maximum(siemens.mean(axis=0), np.finfo(float).tiny)
+        # Cells beyond the range read the same each time, which is no noise at all.
+        sigma = np.where(siemens.std(axis=0) > 0.0, siemens.std(axis=0) / siemens.mean(axis=0), np.nan)
         is_two_level = two_levels(siemens)
         return Study(
             (
                 cells_field(cells), Field("seconds", seconds, "s", "bench time of each reading"),
                 Field("siemens", siemens, "S", "conductance (readings, cells)"),
-                Field("relative_sigma", sigma, "1", "standard deviation of the readings of a cell over their mean"),
+                Field("relative_sigma", sigma, "1", "deviation of a cell's readings over their mean; nan: beyond range"),
                 Field("two_levels", is_two_level.astype(np.uint8), "1", "1: jumps between two levels"),
             ),
             (
-                Quantity("median_relative_sigma", float(np.median(sigma))),
+                Quantity("median_relative_sigma", float(np.nanmedian(sigma))),
                 Quantity("two_level_cells", int(is_two_level.sum())),
             ),
             (
@@ -85,5 +86,5 @@ def two_levels(siemens: np.ndarray) -> np.ndarray:
     columns = np.arange(siemens.shape[1])
     variance = np.maximum(siemens.var(axis=0), np.finfo(float).tiny)
     left = 1.0 - between[best, columns] / variance
-    apart = (high - low)[best, columns] / np.maximum(siemens.mean(axis=0), np.finfo(float).tiny)
+    apart = (high - low)[best, columns] / np.maximum(np.abs(siemens.mean(axis=0)), np.finfo(float).tiny)
     return (left < TWO_LEVEL_SHARE) & (apart > TWO_LEVEL_SEPARATION)

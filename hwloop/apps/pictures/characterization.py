@@ -72,7 +72,7 @@ def draw_cumulative(samples: Mapping[str, np.ndarray], label: str, logarithmic: 
     if logarithmic and any((values > 0.0).any() for values in samples.values()):
         axes.set_xscale("log")
     axes.set_ylim(0.0, 100.0)
-    return _finished(figure, axes, label, "cells below (%)")
+    return _finished(figure, axes, label, "cells below (%)", beside=len(samples) > 2)
 
 
 def draw_gate_curves(volts: np.ndarray, siemens: np.ndarray) -> Figure:
@@ -94,9 +94,9 @@ def draw_retention(seconds: np.ndarray, siemens: Mapping[str, np.ndarray]) -> Fi
         colour, values = _COLOURS[number % len(_COLOURS)], MICROSIEMENS * values[later]
         axes.plot(seconds[later], values[:, _shown(values.shape[1])], color=colour, **_THIN)
         axes.plot(seconds[later], _median(values), color=colour, linewidth=2.0,
-                  label=f"programmed to {name}, median of {values.shape[1]:,} cells")  # fmt: skip
+                  label=f"{name}: median of {values.shape[1]:,}")  # fmt: skip
     axes.set_xscale("log")
-    return _finished(figure, axes, "time after programming (s)", _CONDUCTANCE)
+    return _finished(figure, axes, "time after programming (s)", _CONDUCTANCE, beside=True)
 
 
 def draw_against_count(
@@ -125,11 +125,12 @@ def draw_against_count(
 
 
 def draw_readings(seconds: np.ndarray, siemens: np.ndarray, sigma: np.ndarray, two_levels: np.ndarray) -> Figure:
-    """Readings (readings, cells) of the noisiest cells with two levels and of a usual one, over their mean."""
+    """Readings (readings, cells) of the noisiest cells with two levels and of a usual one, over their mean; `sigma`
+    (cells,) is NaN where a cell does not count."""
     figure = new_figure(4.6)
     noisy = np.flatnonzero(two_levels)
     noisy = noisy[np.argsort(-sigma[noisy])][:2]
-    usual = int(np.argsort(sigma)[len(sigma) // 2])
+    usual = int(np.argsort(sigma)[np.isfinite(sigma).sum() // 2])
     chosen = [*((cell, "two levels") for cell in noisy.tolist()), (usual, "usual")]
     panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (cell, name) in zip(panels, chosen, strict=True):
@@ -157,10 +158,12 @@ def _median(values: np.ndarray) -> np.ndarray:
         return np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in values])
 
 
-def _finished(figure: Figure, axes, x_label: str, y_label: str) -> Figure:
+def _finished(figure: Figure, axes, x_label: str, y_label: str, beside: bool = False) -> Figure:
+    """Labels, legend (`beside` the frame where it would cover something), and nothing that carries no information."""
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9)
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
+        axes.legend(frameon=False, fontsize=9, **place)
     clear_frame(axes)
     return figure
