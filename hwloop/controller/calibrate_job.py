@@ -119,8 +119,9 @@ def plan_lines(kind: str, plan: Plan) -> list[str]:
 def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> CalibrateResult | CalibratePlan:
     """Calibrate these kinds, each by what is known and what those before it found; new files, and pictures in `runs`.
 
-    Of several kinds one that no run needs is passed over where the bench as it stands does not allow it. Raises CalibrationError where a temperature does not settle or what a kind goes by is missing, GoalNotReachedError
-    where a fit does not describe what was measured (then nothing of that kind is written), and as the instruments do.
+    Of several kinds one that no run needs is passed over where the bench as it stands does not allow it. Raises
+    CalibrationError where a temperature does not settle or what a kind goes by is missing, GoalNotReachedError where a
+    fit does not describe what was measured (then nothing of that kind is written), and as the instruments do.
     """
     roles = [role for role in ROLES if settings.rig.board.is_simulated or getattr(settings.rig, role).resource]
     with signals.deferred(), holders.hold(*rig.holder_key(settings)) as hold:
