@@ -63,7 +63,7 @@ class LadderPort:
 @dataclass(frozen=True)
 class Steps:
     """`siemens` (count, bits); `sigma`, same shape, of their scatter; `gain_95` (bits,), the part of them that the
-    that the instrument may be off by; `codes` (c,) that were looked at, and what they gave, (count, c)."""
+    instrument may be off by; `codes` (c,) that were looked at, and what they gave, (count, c)."""
 
     siemens: np.ndarray
     sigma: np.ndarray
