@@ -12,13 +12,18 @@ import numpy as np
 from hwloop.errors import CalibrationError, UsageError
 
 HEADER = ["array", "row", "column", "status"]
+SUFFIX = ".cells.csv"
 GOOD = "good"
 MASKED = "masked"
+# Cells of these kinds are worth knowing, and are used all the same: write-verify gets along with them.
+SLOW, NOISY = "slow", "noisy"
+USED_ALL_THE_SAME = frozenset({SLOW, NOISY})
 
 
 @dataclass
 class CellMap:
     """Bad cells of one chip with two arrays of `rows` × `columns`: flat cell index → status, such as "stuck high".
+    Cells that are "slow" or "noisy" are on the list, too, but are used.
 
     As a file: a CSV list with the columns array (A or B), row, column, status, counted from 0. A row or column left
     empty stands for all of them; the status "good" takes a cell off the list.
@@ -37,9 +42,9 @@ class CellMap:
                 self.status[cell] = status
 
     def usable(self) -> np.ndarray:
-        """Bool (2, rows, columns): cells that are not on the list."""
+        """Bool (2, rows, columns): cells that nothing on the list keeps from being used."""
         usable = np.ones(2 * self.rows * self.columns, bool)
-        usable[list(self.status)] = False
+        usable[[cell for cell, status in self.status.items() if status not in USED_ALL_THE_SAME]] = False
         return usable.reshape(2, self.rows, self.columns)
 
     def cells_of(self, array: str, row: int | None, column: int | None, where: str) -> np.ndarray:

@@ -176,6 +176,10 @@ class Chip:
         near = np.abs(result.error_siemens) <= GIVEN_UP_TOLERANCES * self.settings.tolerance_siemens
         return (result.accepted | near).reshape(cells.shape).all(axis=-1)
 
+    def release(self, cells: np.ndarray) -> None:
+        """Nobody goes by what `cells` (n,) were programmed to any more: `restore` leaves them as they are."""
+        self._held_siemens[cells] = np.nan
+
     def restore(self) -> RestoredCells:
         """Verify every cell that holds an accepted target, and write those that drifted away: after a pause."""
         cells = np.flatnonzero(np.isfinite(self._held_siemens))

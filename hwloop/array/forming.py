@@ -17,6 +17,7 @@ from hwloop.link.protocol import LIMIT_FORMING_ATTEMPTS
 PRISTINE_SIEMENS = 0.2e-6
 # A cell conducts this much and more right after the pulse that forms it; compliance alone gives far more.
 FORMED_SIEMENS = 1.5e-6
+UNFORMED = "unformed"
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,13 @@ class FormingSettings:
 
 @dataclass(frozen=True)
 class FormingResult:
-    """Flat indices of cells by what became of them, and the pulses that were given."""
+    """Flat indices of cells by what became of them, and the pulses that were given.
+
+    `formed_volts` (n,): at which amplitude each of the formed ones did. Cells `not_formed` now or by an earlier try.
+    """
 
     formed: np.ndarray
+    formed_volts: np.ndarray
     already_formed: np.ndarray
     not_formed: np.ndarray
     stuck_high: np.ndarray
@@ -61,10 +66,13 @@ def form(
 ) -> FormingResult:
     """Form the pristine ones of `cells` (n,), and mark on the chip's map those that no attempt forms or that end stuck.
 
-    Cells that formed are RESET in the very next exchange. `on_attempt(done, total)` is told of progress.
+    Those that the map has as unformed have used up their attempts, and are left alone. Cells that formed are RESET in
+    the very next exchange. `on_attempt(done, total)` is told of progress.
     """
     pristine = unformed_cells(chip, cells)
-    waiting, resets_due, pulses = pristine, np.zeros(0, np.int64), 0
+    is_spent = np.array([chip.map.status.get(cell) == UNFORMED for cell in pristine.tolist()], bool)
+    waiting, resets_due, pulses = pristine[~is_spent], np.zeros(0, np.int64), 0
+    formed_volts = np.full(chip.size, np.nan)
     total = len(settings.amplitudes_volts) + settings.resets
     for attempt in range(total):
         forming = waiting if attempt < len(settings.amplitudes_volts) else waiting[:0]
@@ -77,16 +85,20 @@ def form(
         chip.conductance_siemens[given.cells] = reads.conductance_siemens
         conductance = chip.conductance_siemens
         newly = forming[conductance[forming] >= FORMED_SIEMENS]
+        formed_volts[newly] = volts
         waiting = waiting[conductance[waiting] < FORMED_SIEMENS]
         # A RESET may fail; what still conducts gets another one.
         resets_due = np.concatenate([newly, resets_due[conductance[resets_due] > chip.settings.hrs_accept_siemens]])
         on_attempt(attempt + 1, total)
-    formed = np.setdiff1d(pristine, waiting)
+    not_formed = np.union1d(waiting, pristine[is_spent])
+    formed = np.setdiff1d(pristine, not_formed)
     reads = chip.read(cells)
     stuck_high = cells[reads.saturated]
-    chip.map.mark(waiting, "unformed")
+    chip.map.mark(not_formed, UNFORMED)
     chip.map.mark(stuck_high, "stuck high")
-    return FormingResult(formed, np.setdiff1d(cells, pristine), waiting, stuck_high, pulses)
+    return FormingResult(
+        formed, formed_volts[formed], np.setdiff1d(cells, pristine), not_formed, stuck_high, pulses
+    )
 
 
 def _pulses(forming: np.ndarray, resetting: np.ndarray, forming_volts: float, settings: FormingSettings) -> CellPulses:

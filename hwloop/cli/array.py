@@ -13,7 +13,7 @@ from hwloop.cli.options import ARRAYS, FILE, range_of, simulated_board
 
 @click.group("array", cls=Group)
 def command() -> None:
-    """Form, read, program, show or mask the arrays' cells."""
+    """Form, read, program, show, test or mask the arrays' cells."""
 
 
 @command.command("form")
@@ -112,3 +112,42 @@ def mask(
             settings, arrays=arrays, rows=rows, columns=columns, clear=clear, status_list=status_list
         )
     )
+
+
+@command.command("passport")
+@click.option("--array", "arrays", type=ARRAYS, default="both", show_default=True, help="Which array.")
+@click.option("--row", type=click.IntRange(0), help="Only this row.  [default: all]")
+@click.option("--column", type=click.IntRange(0), help="Only this column.  [default: all]")
+@click.option("--export", type=FILE, metavar="OUT.csv", help="Write a line for every cell.")
+@simulated_board
+def passport(
+    arrays: str, row: int | None, column: int | None, export: Path | None, state: Path | None, pristine: bool | None
+) -> None:
+    """Show what the chip's cells got so far: pulses by kind, largest voltages, forming attempts, cycles."""
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+
+    from hwloop.controller import passport_job
+
+    options = passport_job.PassportOptions(arrays, row, column, export)
+    output.emit(passport_job.show_passport(options, settings))
+
+
+@command.command("yield")
+@click.option("--array", "arrays", type=ARRAYS, default="both", show_default=True, help="Which array.")
+@range_of("rows")
+@click.option(
+    "--avoid", type=click.Choice(["slow", "noisy"]), multiple=True,
+    help="Do not use such cells; may be given twice.  [default: they are used]",
+)
+@simulated_board
+def test_yield(
+    arrays: str, rows: range | None, avoid: tuple[str, ...], state: Path | None, pristine: bool | None
+) -> None:
+    """Test the cells by a cycle and readings: unformed, stuck, slow, noisy; bad ones are not used any more."""
+    settings = context.settings(board_options={"state": state, "pristine": pristine})
+
+    from hwloop.controller import yield_job
+
+    options = yield_job.YieldOptions(arrays, (rows.start, rows.stop) if rows is not None else None, avoid)
+    with progress.report() as report:
+        output.emit(yield_job.run_yield(options, settings, report))

@@ -23,8 +23,9 @@ _ASCII_ERRORS = "hwloop-ascii"
 
 NOUNS = {
     "board": "Identify the board, or make it safe.",
-    "array": "Form, read, program, show or mask the arrays' cells.",
+    "array": "Form, read, program, show, test or mask the arrays' cells.",
     "calibrate": "Calibrate board and array against instruments; list, show, compare or check calibrations.",
+    "characterize": "Characterize cells: forming, I-V, gate, endurance, retention, noise, disturb.",
     "solve": "Solve one non-negative regression on the circuit.",
     "factorize": "Factorize a photograph, ratings or a matrix.",
     "image": "Restore a picture from its compressed factors.",

@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from hwloop.errors import UsageError
+from hwloop.units import parse_quantity
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 ARRAYS = click.Choice(["A", "B", "both"])
@@ -39,6 +42,26 @@ class Penalty(click.ParamType):
             found = math.nan
         if not (math.isfinite(found) and found >= 0.0):
             self.fail(f"{value!r}: expected a number, 0 or more", param, ctx)
+        return found
+
+
+class Quantity(click.ParamType):
+    """A value with its unit, such as "0.4 V", to an SI float of at least `least`."""
+
+    name = "quantity"
+
+    def __init__(self, dimension: str, least: float):
+        self._dimension, self._least = dimension, least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            found = parse_quantity(value, self._dimension, "the value")
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        if found < self._least:
+            self.fail(f"{value!r}: expected {self._least:g} {self._dimension} or more", param, ctx)
         return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hwloop.array.chip import Chip
 from hwloop.config import RunSettings
 from hwloop.errors import UsageError
-from hwloop.link.protocol import BOARDS
+from hwloop.link.protocol import BOARDS, BoardGeometry
 
 MICROSIEMENS = 1e6
 
@@ -17,18 +17,24 @@ def array_names(arrays: str) -> str:
     return arrays.replace("both", "AB")
 
 
-def check_rows(settings: RunSettings, rows: range | None) -> None:
-    """Refuse rows that a simulated board does not have, before it is started."""
+def check_rows(settings: RunSettings, rows: range | None, columns: range | None = None) -> None:
+    """Refuse rows and columns that a simulated board does not have, before it is started."""
     if settings.rig.board.is_simulated:
-        _check_rows(rows, BOARDS[settings.rig.board.name].rows)
+        geometry = BOARDS[settings.rig.board.name]
+        _check("row", rows, geometry.rows)
+        _check("column", columns, geometry.columns)
 
 
-def cells_of(chip: Chip, arrays: str, rows: range | None) -> np.ndarray:
-    """Flat cell indices (n,) of `rows` (None: all) of the arrays. Raises UsageError beyond the chip."""
-    _check_rows(rows, chip.rows)
-    chosen = np.arange(chip.rows) if rows is None else np.array(rows)
-    first = [("AB".index(name) * chip.rows + chosen) * chip.columns for name in array_names(arrays)]
-    return (np.concatenate(first)[:, None] + np.arange(chip.columns)).ravel()
+def cells_of(
+    chip: Chip | BoardGeometry, arrays: str, rows: range | None, columns: range | None = None
+) -> np.ndarray:
+    """Flat cell indices (n,) of `rows` and `columns` (None: all) of the arrays. Raises UsageError beyond the chip."""
+    _check("row", rows, chip.rows)
+    _check("column", columns, chip.columns)
+    chosen_rows = np.array(range(chip.rows) if rows is None else rows)
+    chosen_columns = np.array(range(chip.columns) if columns is None else columns)
+    first = [("AB".index(name) * chip.rows + chosen_rows) * chip.columns for name in array_names(arrays)]
+    return (np.concatenate(first)[:, None] + chosen_columns).ravel()
 
 
 def check_place(shape: tuple[int, int], row: int, column: int, rows: int, columns: int) -> None:
@@ -46,6 +52,6 @@ def spread_text(siemens: np.ndarray) -> str:
     return f"median {median:.2f} uS, 5 to 95 %: {low:.2f} to {high:.2f} uS"
 
 
-def _check_rows(rows: range | None, available: int) -> None:
-    if rows is not None and rows[-1] >= available:
-        raise UsageError(f"row is {rows[-1]}, allowed 0 to {available - 1} on this chip; choose other rows")
+def _check(what: str, chosen: range | None, available: int) -> None:
+    if chosen is not None and chosen[-1] >= available:
+        raise UsageError(f"{what} is {chosen[-1]}, allowed 0 to {available - 1} on this chip; choose other {what}s")

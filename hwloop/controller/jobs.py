@@ -15,6 +15,8 @@ _KINDS = {
     "matrix": ("matrix_job", "MatrixOptions", "run_matrix"),
     "form": ("array_job", "FormOptions", "form_array"),
     "program": ("program_job", "ProgramOptions", "program_array"),
+    "characterize": ("characterize_job", "CharacterizeOptions", "run_characterize"),
+    "yield": ("yield_job", "YieldOptions", "run_yield"),
     "solve": ("solve_job", "SolveOptions", "run_solve"),
 }
 

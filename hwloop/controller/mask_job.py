@@ -21,7 +21,7 @@ def mask_array(
     status_list: Path | None,
 ) -> ArrayResult:
     """Change or list the chip's map of bad cells. Raises UsageError where the rig does not say which chip it is."""
-    path = _map_path(settings)
+    path = map_path(settings)
     geometry = BOARDS[settings.rig.board.name]
     cell_map = CellMap(geometry.rows, geometry.columns)
     if path.exists():
@@ -51,7 +51,8 @@ def mask_array(
     return ArrayResult(facts, tuple(lines))
 
 
-def _map_path(settings: RunSettings) -> Path:
+def map_path(settings: RunSettings) -> Path:
+    """Where the chip's map is. Raises UsageError where the rig does not say which chip it is, or nothing is kept."""
     if rig.is_forgotten(settings):
         raise UsageError(
             "this rig's simulated chip is forgotten at the end, and its map with it; keep it with --state PATH"

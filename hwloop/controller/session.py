@@ -14,7 +14,7 @@ import numpy as np
 
 from hwloop import config, holders, plugins, rig, signals
 from hwloop.anls import HalfStep
-from hwloop.array import settling
+from hwloop.array import passport, settling
 from hwloop.array.cellmap import CellMap
 from hwloop.array.chip import Chip, ProgramSettings
 from hwloop.array.ginv import GinvSolver, SolverSettings
@@ -27,6 +27,7 @@ from hwloop.controller.calibrations import choose_calibrations
 from hwloop.controller.counters import Counters, HostClock
 from hwloop.controller.half_step import AnalogHalfStep
 from hwloop.controller.outcome import RunOutcome
+from hwloop.controller.passports import KeptPassport, keep_passport
 from hwloop.controller.run import Run
 from hwloop.drivers.board import Board, OutputCalibration
 from hwloop.errors import HwloopError
@@ -53,6 +54,7 @@ class Session:
     _map_path: Path | None
     calibrations: InUse
     run: Run | None = None
+    kept: KeptPassport | None = None
 
     def counters(self) -> Counters:
         """What the run cost so far."""
@@ -124,6 +126,16 @@ class Session:
         if self._map_path is not None and (self.chip.map.status or self._map_path.exists()):
             self.chip.map.save(self._map_path)
 
+    def check_dose(self, cells: np.ndarray, cycles: int) -> None:
+        """Raises LimitError, naming the cell, where `cycles` more are too many for one of `cells` (n,)."""
+        if self.kept is not None:
+            self.kept.passport.check_cycles(cells, cycles)
+
+    def save_passport(self, is_finished: bool) -> None:
+        """Keep what the cells got, where this rig keeps anything."""
+        if self.kept is not None:
+            self.kept.save(is_finished, self.report)
+
 
 @contextlib.contextmanager
 def open_session(settings: RunSettings, report: Report, run: Run | None = None) -> Iterator[Session]:
@@ -135,13 +147,16 @@ def open_session(settings: RunSettings, report: Report, run: Run | None = None) 
     with signals.deferred(), _held(settings, run) as hold:
         # Compiling can hold back the heartbeat for longer than the board waits: done before the board listens for one.
         settling.warm_up()
+        passport.warm_up()
+        is_new_chip = _is_new_chip(settings)
         with run.open_rig(signals.check) if run else rig.open_rig(settings, signals.check) as opened:
-            session = None
+            session, is_finished = None, False
             try:
                 with signals.shielded():
                     opened.board.open()
-                session = _session(settings, opened, report, run)
+                session = _session(settings, opened, report, run, is_new_chip)
                 yield session
+                is_finished = True
             finally:
                 with signals.shielded():
                     # A board that does not answer any more grounds itself: its dead-man.
@@ -151,6 +166,7 @@ def open_session(settings: RunSettings, report: Report, run: Run | None = None) 
                         hold.acknowledge_safe()
                     if session is not None:
                         session.save_map()
+                        session.save_passport(is_finished)
     if rig.is_forgotten(settings) and not (run and run.is_over):
         # Said at the end: a refusal is one line, and nothing else.
         start = "unformed" if settings.rig.board.pristine else "formed"
@@ -160,6 +176,12 @@ def open_session(settings: RunSettings, report: Report, run: Run | None = None) 
         )
 
 
+def _is_new_chip(settings: RunSettings) -> bool:
+    """Whether the chip begins with this session: a simulated one of which nothing was kept."""
+    board = settings.rig.board
+    return board.is_simulated and (board.state is None or not board.state.exists())
+
+
 def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextManager[holders.Hold | None]:
     """The port, held by this process; a replay holds none."""
     if run and run.is_over:
@@ -167,7 +189,9 @@ def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextM
     return holders.hold(*rig.holder_key(settings))
 
 
-def _session(settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None) -> Session:
+def _session(
+    settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None, is_new_chip: bool
+) -> Session:
     board = opened.board
     serial = board.identity.array_serial or settings.rig.array.serial or 0
     calibrations = _calibrations(settings, board, serial, report, run)
@@ -181,10 +205,11 @@ def _session(settings: RunSettings, opened: rig.OpenRig, report: Report, run: Ru
         cell_map.import_list(map_path)
     curve = gate_curve(calibrations.values(), 2 * board.rows * board.columns)
     programming = dataclasses.replace(program_settings(settings.rig.program), gate_curve=curve)
-    chip = Chip(board, cell_map, programming)
+    kept = keep_passport(settings, board, serial, map_path, is_new_chip, run)
+    chip = Chip(kept.port if kept else board, cell_map, programming)
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
     clock = HostClock(time.process_time, time.monotonic)
-    session = Session(settings, board, chip, solver, clock, report, opened.mock, map_path, calibrations, run)
+    session = Session(settings, board, chip, solver, clock, report, opened.mock, map_path, calibrations, run, kept)
     if run:
         run.calibrated(calibrations)
         chip.on_programmed = run.programmed

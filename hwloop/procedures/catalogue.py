@@ -1,7 +1,10 @@
-"""Every calibration of a board that there is, by the name of its kind, in the order in which they are taken."""
+"""Every calibration of a board and an array that there is, by its kind, in the order in which they are taken."""
 
 from __future__ import annotations
 
+from hwloop.procedures.array_curvature import CurvatureProcedure
+from hwloop.procedures.array_gate_curve import GateCurveProcedure
+from hwloop.procedures.array_temperature import TemperatureProcedure
 from hwloop.procedures.board_adc import AdcCalibration
 from hwloop.procedures.board_amplifiers import AmplifierCalibration, SettleCalibration
 from hwloop.procedures.board_columns import BiasCalibration, FeedbackCalibration
@@ -14,4 +17,5 @@ from hwloop.procedures.tools import Procedure
 PROCEDURES: dict[str, Procedure] = {procedure.kind: procedure for procedure in (
     DacCalibration(), AdcCalibration(), TiaCalibration(), SeriesCalibration(), InputResistorCalibration(),
     CompensationCalibration(), FeedbackCalibration(), BiasCalibration(), AmplifierCalibration(), SettleCalibration(),
+    GateCurveProcedure(), CurvatureProcedure(), TemperatureProcedure(),
 )}  # fmt: skip
