@@ -35,8 +35,9 @@ class LinearFit:
         if off.max() > _LARGEST_GAIN_ERROR:
             channel = int(off.argmax())
             raise CalibrationError(
-                f"{name}[{channel}] comes out as {self.value[channel, 0]:.4g}, possible is 1 ± {_LARGEST_GAIN_ERROR:g}; "
-                "check the leads between the instrument and the board's port, and which channel each pin is on"
+                f"{name}[{channel}] comes out as {self.value[channel, 0]:.4g}, where 1 ± {_LARGEST_GAIN_ERROR:g} "
+                "is possible; check the leads between the instrument and the board's port, and which channel each pin "
+                "is on"
             )
         return self.parameter(name, unit, 0)
 
