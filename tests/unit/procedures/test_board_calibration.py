@@ -137,3 +137,13 @@ def test_a_kind_that_goes_by_another_says_which(kind, goes_by, bench):
 def test_readings_beyond_the_range_are_no_result():
     with pytest.raises(CalibrationError, match="1 of 2 readings are beyond the range; check the wiring"):
         checked(np.array([0.1, np.nan]), "volts at the DAQ pins")
+
+
+@pytest.mark.parametrize("smu", ["keithley-2400", "keithley-2602b", "keysight-b2901a"])
+def test_every_family_of_smus_will_do(smu, open_bench):
+    bench = open_bench(smu, board_name="hwloop-16x4", board_serial=8)
+    found = calibrate(bench, ["dac", "adc", "tia", "input-resistors", "feedback", "bias"])
+    known = known_values(bench.world.truth)
+    ratio = np.concatenate([ratios(kind, known) for kind in found.values()])
+    assert np.mean(np.abs(ratio) <= 2) >= 0.93
+    assert all(kind.residual.holds for kind in found.values())
