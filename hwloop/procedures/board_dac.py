@@ -202,6 +202,6 @@ def _parameters(bank: Bank, fit: LinearFit, relay_sigma_volts: float) -> list[Pa
         fit.value, np.hypot(fit.sigma, [0.0, relay_sigma_volts, 0.0]), fit.common_95, fit.residual
     )
     return [
-        with_relay.parameter(f"{bank.name}_dac_{what}", unit, column)
-        for column, (what, unit) in enumerate((("gain", "V/V"), ("offset_volts", "V"), ("bend_volts", "V")))
+        with_relay.gain(f"{bank.name}_dac_gain", "V/V"), with_relay.parameter(f"{bank.name}_dac_offset_volts", "V", 1),
+        with_relay.parameter(f"{bank.name}_dac_bend_volts", "V", 2),
     ]

@@ -9,7 +9,7 @@ from hwloop.drivers.board.ports import RoutePort
 from hwloop.errors import CalibrationError
 from hwloop.link.protocol import Reference, Route
 from hwloop.procedures.fitting import parameter, pooled_sigma
-from hwloop.procedures.metering import ammeter, read_amps, reading_seconds
+from hwloop.procedures.metering import ammeter, read_amps, reading_seconds, require_current
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
 # Below what disturbs a cell.
@@ -21,7 +21,7 @@ _PULSES_A_CELL, _PULSE_SECONDS = 8.0, 50e-6
 # With two wires a cell gets less voltage, and conducts a little less: of 100 µS and more, G is as 1 + a V² with
 # G(0.34 V) / G(0.1 V) = 1.014 (public data, design notes, section 4), within a half.
 _BEND_PER_VOLT2, _BEND_95_PER_VOLT2 = 0.13, 0.07
-_LEAST_SIEMENS = 100e-6
+_LEAST_SIEMENS, _LEAST_AMPS = 100e-6, 5e-6
 _LIMIT_OHMS = 3.0
 
 
@@ -60,6 +60,7 @@ class SeriesCalibration:
                     with ammeter(tools.need_smu(), _DRIVE_VOLTS, _RANGE_AMPS, four_wire) as smu:
                         smu.set_level(_DRIVE_VOLTS)
                         amps = read_amps(smu, _READINGS)
+                    require_current(smu, amps, _LEAST_AMPS, "a cell or reference")
                     ohms[turn, wires, number] = _DRIVE_VOLTS / amps.mean()
                     scatter[turn, wires, number] = pooled_sigma(amps[:, None]) * _DRIVE_VOLTS / amps.mean() ** 2
                 tools.on_step("two wires and four", turn * len(places) + number + 1, _ALTERNATIONS * len(places))

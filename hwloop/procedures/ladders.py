@@ -11,11 +11,12 @@ from hwloop.calibration.record import Parameter
 from hwloop.drivers.board.ports import PortRequest, RoutePort
 from hwloop.link.protocol import Route
 from hwloop.procedures.fitting import parameter, pooled_sigma
-from hwloop.procedures.metering import ammeter, read_amps
+from hwloop.procedures.metering import ammeter, read_amps, require_current
 from hwloop.procedures.tools import Tools, Trace
 
 _SCATTER_READINGS = 20
 _BOTH_SIGNS = 32
+_LEAST_PART = 0.5               # of what a ladder should let through: less is an open lead
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class LadderPort:
 @dataclass(frozen=True)
 class Steps:
     """`siemens` (count, bits); `sigma`, same shape, of their scatter; `gain_95` (bits,), the part of them that the
-    that the instrument may be off by; `codes` (c,) that were looked at, and what they gave, (count, c)."""
+    instrument may be off by; `codes` (c,) that were looked at, and what they gave, (count, c)."""
 
     siemens: np.ndarray
     sigma: np.ndarray
@@ -126,11 +127,13 @@ def _conductances(tools: Tools, port: LadderPort, level_volts: float, codes: np.
     smu = tools.need_smu()
     smu.set_level(level_volts)
     amps = np.empty((count, len(codes)))
+    least_amps = _LEAST_PART * port.step_siemens * codes[-1] * abs(level_volts)
     for channel in range(count):
         begin: list[PortRequest] = [RoutePort(port.route, **{port.place: channel})]
         for at, code in enumerate(codes.tolist()):
             tools.board.ports.run([*begin, port.load(channel, code)])
             amps[channel, at] = read_amps(smu, 1)[0]
             begin = []
+        require_current(smu, amps[channel, -1] - amps[channel, 0], least_amps, "a ladder")
         tools.on_step(f"ladders at {level_volts:+g} V", channel + 1, count)
     return (amps - amps[:, :1]) / level_volts
