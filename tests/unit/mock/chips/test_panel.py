@@ -251,17 +251,17 @@ def test_what_is_no_stream_is_refused():
 def test_faults_of_data_lines():
     writer = opened()
     switches = wiring.SELECT_MODE_SWITCHES
-    writer.read(switches, b"\x00\x05")
-    writer.read(switches, b"\x00\x00")
-    assert writer.ask() == b"\x00\x00\x00\x05"
+    writer.read(switches, bytes.fromhex("00000005"))
+    writer.read(switches, bytes(4))
+    assert writer.ask().hex() == "00000000" + "00000005"
     writer.panel.stick(switches, "miso", 1)
-    writer.read(switches, b"\x00\x05")
-    assert writer.ask() == b"\xff\xff"
+    writer.read(switches, bytes.fromhex("00000005"))
+    assert writer.ask().hex() == "ffffffff"
     writer.panel.mend()
     writer.panel.stick(switches, "mosi", 0)
-    writer.read(switches, b"\x00\x03")
-    writer.read(switches, b"\x00\x03")
-    assert writer.ask() == b"\x00\x05\x00\x00"
+    writer.read(switches, bytes.fromhex("00000003"))
+    writer.read(switches, bytes.fromhex("00000003"))
+    assert writer.ask().hex() == "00000005" + "00000000"
     writer.panel.deaf = True
     assert writer.panel.feed(b"\x08") == b""
 
