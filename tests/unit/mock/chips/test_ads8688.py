@@ -75,12 +75,8 @@ def test_standby_power_down_and_reset_sample_no_channel(command):
     assert range_of(adc.chips, 0, 1) == (ads8688.BIPOLAR_10 if command.startswith("85") else ads8688.BIPOLAR_2_5)
 
 
-def test_the_auxiliary_input_is_sampled_again_and_again_until_channels_are_selected():
-    adc = Adc()
-    auxiliary, ninth = "e000 0000", ads8688.AUXILIARY_CHANNEL
-    assert adc.channels(AUTO, auxiliary, NO_OP, NO_OP, AUTO, NO_OP) == [-1, 0, ninth, ninth, ninth, 0]
-    adc.frame("05 ff 00")
-    assert adc.channels(auxiliary, NO_OP)[1] == ninth, "it has no bit among the channels that are powered down"
+def test_the_auxiliary_input_is_sampled_until_the_next_command():
+    assert Adc().channels("e000 0000", NO_OP, NO_OP, AUTO, NO_OP) == [-1, 8, 8, 8, 0]
 
 
 def test_an_aborted_frame_changes_nothing():
