@@ -90,6 +90,7 @@ def serve(start):
         name = server.err.split("simulated board at ")[1].split(": a rig with")[0]
         Path("real.toml").write_text(
             f'[board]\nbackend = "real"\nport = "{name}"\nreply_timeout = "300 ms"\nretries = 3\n'
+            '[calibration]\nuse = "nominal"\n'
         )
         return server, name
 
