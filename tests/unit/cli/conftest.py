@@ -106,7 +106,7 @@ def real_rig(workplace):
         path = workplace / "real.toml"
         tries = 'reply_timeout = "1 s"\nretries = 10' if patient else 'reply_timeout = "100 ms"\nretries = 2'
         path.write_text(
-            f'[board]\nbackend = "real"\nport = "{port}"\n{tries}\n[calibration]\nuse = "nominal"\n{more}'
+            f'[board]\nbackend = "real"\nport = "{port}"\n{tries}\n{more}[calibration]\nuse = "nominal"\n'
         )
         return path
 
