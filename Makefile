@@ -13,7 +13,7 @@ CONSTANTS := hwloop/link/protocol.py hwloop/mock/chips/wiring.py hwloop/mock/chi
 FIRMWARE_PACKAGES := gcc libc6-dev gcc-arm-none-eabi
 FIRMWARE_TEST_PACKAGES := qemu-system-arm clang libclang-rt-dev cppcheck gcovr
 
-.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image kills recordings
+.PHONY: run test all-tests pytest lint bench clean lock firmware firmware-test fuzz emulated-image host-image kills recordings calibrations
 
 run: $(VENV)/.warm
 	$(BIN)/hwloop factorize image
@@ -44,6 +44,11 @@ emulated-image: firmware $(VENV)/.warm
 	$(BIN)/python -m benchmarks.same_factors emulated
 host-image: firmware $(VENV)/.warm
 	$(BIN)/python -m benchmarks.same_factors host
+
+# Calibrations of the default simulated boards, anew: after a change of the wire table, or of what boards hide.
+calibrations: $(VENV)/.warm
+	for board in hwloop-128x16 hwloop-4096x16 hwloop-16x4; do \
+	    HWLOOP_BOARD_NAME=$$board $(BIN)/hwloop calibrate all || exit 1; done
 
 # The recordings that tests replay, anew.
 recordings: firmware $(VENV)/.warm

@@ -117,7 +117,7 @@ class EnvironmentConfig:
     """
 
     preset: str = choice("default", *PRESETS)
-    off: tuple[str, ...] = choices(*EFFECTS, default=("converter_errors", "chip_spread"))
+    off: tuple[str, ...] = choices(*EFFECTS)
     temperature_celsius: float = quantity("celsius", 25.0, -40.0, 125.0)
     temperature_drift_per_hour_celsius: float = quantity("celsius", 0.0, -1000.0, 1000.0)
 

@@ -1,6 +1,6 @@
 /* Chips for fuzzing. What the simulated chips of the bench check, these check again, independently and in C: amplitude,
  * gate, width, energy and on-time of a row, also where TIGHTEN lowered them; one row, one array, one way of driving;
- * switches moved while lines are driven; ENABLE without an open session. */
+ * switches moved while lines are driven; levels at the instrument ports; ENABLE without an open session. */
 #include "fuzz_chips.h"
 
 #include <stdio.h>
@@ -19,9 +19,12 @@ enum {
     CHAINS = HWL_MAX_ROWS / HWL_ROWS_A_ROW_CHAIN,
     CHAIN_BYTES = HWL_ROWS_A_ROW_CHAIN / 8,
     REGISTERS = 64,
+    MODE_BYTES = 4,
 };
 
 #define BIT(name) (1u << HWL_MODE_##name)
+/* Routes that levels are held for. */
+#define PORTS ((2u << HWL_MODE_ROUTE_LOOPBACK) - BIT(ROUTE_INPUT_TO_SMU))
 
 uint32_t chips_milliseconds;
 uint8_t chips_inputs, chips_fault;
@@ -114,7 +117,9 @@ static void check_pulse(uint32_t width_ticks)
     if (highest < allowed(HWL_LIMIT_KIND_AMPLITUDE_CODE))
         highest = allowed(HWL_LIMIT_KIND_AMPLITUDE_CODE);
     demand(bit_lines != !!(chips.mode & BIT(DRIVE_SOURCE_LINES)), "a pulse on neither side, or on both");
-    demand(!(chips.mode & (BIT(READ) | BIT(SOLVE) | BIT(MULTIPLY))), "a pulse while something else is connected");
+    demand(!(chips.mode & (BIT(READ) | BIT(SOLVE) | BIT(MULTIPLY) | BIT(SAMPLE))),
+           "a pulse while something else is connected");
+    demand(!(chips.mode & PORTS), "a pulse while levels are at the instrument ports");
     check_one_array();
     demand(selected_rows(&row) == 1 && row < geometry.rows, "a pulse without just one row");
     demand(width_ticks >= 1 && width_ticks <= allowed(HWL_LIMIT_KIND_WIDTH_TICKS), "a pulse too long");
@@ -133,17 +138,34 @@ static void check_pulse(uint32_t width_ticks)
 
 static void check_driven(void)
 {
-    uint32_t row, ways = chips.mode & (BIT(READ) | BIT(SOLVE) | BIT(MULTIPLY));
+    uint32_t row, ways = chips.mode & (BIT(READ) | BIT(SOLVE) | BIT(MULTIPLY) | BIT(SAMPLE));
     demand(chips.enable, "driven while ENABLE is low");
     demand(!(chips.mode & (BIT(DRIVE_BIT_LINES) | BIT(DRIVE_SOURCE_LINES))), "pulses without the timer");
     demand(__builtin_popcount(ways) == 1, "driven in no way, or in several");
-    if (ways == BIT(SOLVE)) {
+    demand(ways == BIT(SAMPLE) || !(chips.mode & (PORTS | BIT(ROUTE_CELL_TO_SMU))), "driven while an instrument is on");
+    if (ways == BIT(SAMPLE)) {
+        demand(!(chips.mode & (BIT(CONNECT_A) | BIT(CONNECT_B))) || (chips.mode & BIT(ROUTE_CELL_TO_SMU)),
+               "an array connected while the ports are sampled");
+    } else if (ways == BIT(SOLVE)) {
         demand((chips.mode & BIT(CONNECT_A)) && (chips.mode & BIT(CONNECT_B)), "a solve without both arrays");
         demand(!(chips.mode & BIT(RECTIFIER)) || !(chips.mode & BIT(DUAL_SUPPLY)), "two constraints at once");
     } else {
         check_one_array();
     }
     demand(ways != BIT(READ) || selected_rows(&row) == 1, "a reading without just one row");
+}
+
+/* After every word and switch: what may stand at the instrument ports, and that no array does with it. */
+static void check_ports(void)
+{
+    uint32_t ports = chips.mode & PORTS;
+    if (ports == 0)
+        return;
+    demand((ports & (ports - 1)) == 0, "two routes at once");
+    demand(!(chips.mode & (BIT(CONNECT_A) | BIT(CONNECT_B))), "an array connected to held levels");
+    demand(chips.gate_code <= HWL_LIMIT_GATE_CODE, "a held gate too high");
+    for (uint32_t column = 0; column < geometry.columns; column++)
+        demand(chips.column_codes[column] <= HWL_LIMIT_FORM_CODE, "a held amplitude too high");
 }
 
 /* ---- words to chips ---- */
@@ -187,9 +209,10 @@ static void transfer(uint16_t select, uint8_t frame_bytes, const uint8_t *frame,
         back[1] = id ? 0xC3 : 0x0C; /* 25 degrees */
         back[frame_bytes - 1] = id ? 0xC3 : 0x80;
     } else if (select == HWL_SELECT_MODE_SWITCHES) {
-        back[0] = (uint8_t)(chips.mode >> 8);
-        back[1] = (uint8_t)chips.mode;
-        chips.mode = (uint32_t)frame[0] << 8 | frame[1];
+        demand(frame_bytes == MODE_BYTES, "mode switches that are not four chips");
+        for (uint32_t i = 0; i < MODE_BYTES; i++)
+            back[MODE_BYTES - 1 - i] = (uint8_t)(chips.mode >> 8 * i);
+        chips.mode = (uint32_t)frame[0] << 24 | (uint32_t)frame[1] << 16 | (uint32_t)frame[2] << 8 | frame[3];
     } else if (select == HWL_SELECT_COLUMN_SELECT) {
         chips.columns = frame_bytes == 1 ? frame[0] : (uint32_t)frame[0] << 8 | frame[1];
     } else if (select >= HWL_SELECT_ROW_SELECT && select < HWL_SELECT_ROW_MASK) {
@@ -207,6 +230,7 @@ static void transfers(uint16_t select, uint8_t frame_bytes, uint16_t frames, con
     scans += frames;
     for (uint32_t i = 0; i < frames; i++) {
         transfer(select, frame_bytes, bytes + i * step, back);
+        check_ports();
         if (!keep)
             continue;
         if (chips_fault != CHIPS_INTACT)

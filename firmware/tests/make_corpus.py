@@ -115,6 +115,22 @@ def _small_commands(board: Board) -> None:
     board.safe()
 
 
+def _ports(board: Board) -> None:
+    rows, columns = np.arange(16), np.arange(board.columns)
+    for route in wire.Route:
+        board.ports.route(route, row=int(route != wire.Route.INPUTS_TO_DAQ), column=2)
+        if route < wire.Route.INPUT_TO_SMU:
+            continue
+        board.ports.hold_inputs(rows, np.linspace(-2.4, 2.4, 16))
+        board.ports.hold_amplitudes(columns, np.full(len(columns), 3.3))
+        board.ports.hold_gate(3.0)
+        board.ports.hold_feedback(columns, np.full(len(columns), 1e-4))
+        board.ports.hold_bias(columns, np.full(len(columns), -1e-6))
+        for source in wire.SampleSource:
+            board.ports.sample(source, averages=2)
+    _program(board)
+
+
 def _said(board_name: str, says: Callable[[Board], None]) -> bytes:
     """Records of a whole conversation, from IDENTIFY to CLOSE."""
     transport = RecordingTransport(board_name)
@@ -190,7 +206,8 @@ def main() -> None:
     CORPUS.mkdir(exist_ok=True)
     for old in CORPUS.iterdir():
         old.unlink()
-    says = {"program": _program, "solve": _solve, "multiply": _multiply, "small-commands": _small_commands}
+    says = {"program": _program, "solve": _solve, "multiply": _multiply, "small-commands": _small_commands,
+            "ports": _ports}
     for number, board_name in enumerate(BOARDS):
         for name, what in says.items():
             (CORPUS / f"{board_name}-{name}").write_bytes(bytes([number]) + _said(board_name, what))

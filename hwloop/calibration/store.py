@@ -59,7 +59,7 @@ class Store:
     def of(self, subject: Subject, kind: str | None = None) -> list[Kept]:
         """All calibrations of a board or array, the newest first. Raises CalibrationError where one is damaged."""
         found = [self.read(path) for path in self._paths(subject.folder) if kind is None or _is_of_kind(path, kind)]
-        return sorted(found, key=lambda kept: (kept.calibration.taken, kept.path.name), reverse=True)
+        return sorted(found, key=lambda kept: (kept.calibration.taken, _parts(kept.path)[1]), reverse=True)
 
     def all(self) -> Iterator[Kept]:
         """Every calibration in the store, folder by folder."""
@@ -93,7 +93,12 @@ def _publish(beside: Path, folder: Path, stem: str) -> Path:
 
 
 def _is_of_kind(path: Path, kind: str) -> bool:
-    """By its name, so that only what is wanted is read: <date>-<kind>.toml, or <date>-<kind>-<number>.toml."""
+    """By its name, so that only what is wanted is read."""
+    return _parts(path)[0] == kind
+
+
+def _parts(path: Path) -> tuple[str, int]:
+    """Kind and number of a file <date>-<kind>.toml, the first one of its day, or <date>-<kind>-<number>.toml."""
     rest = path.stem[len("2026-01-01-") :]
     base, _, number = rest.rpartition("-")
-    return rest == kind or (base == kind and number.isdecimal())
+    return (base, int(number)) if number.isdecimal() else (rest, 1)

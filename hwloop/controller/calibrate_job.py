@@ -73,18 +73,23 @@ class DoneKind:
 
 @dataclass(frozen=True)
 class CalibrateResult:
-    """The kinds that were calibrated, in order."""
+    """The kinds that were calibrated, in order; and those that no run needs and that could not be, with the reason."""
 
     kinds: tuple[DoneKind, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
     goal_missed: None = None
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
-        return {"kinds": [kind.document() for kind in self.kinds]}
+        return {
+            "kinds": [kind.document() for kind in self.kinds],
+            "skipped": [{"kind": kind, "reason": reason} for kind, reason in self.skipped],
+        }
 
     def text(self) -> str:
         """For people."""
-        return "\n".join(line for kind in self.kinds for line in kind.lines())
+        lines = [line for kind in self.kinds for line in kind.lines()]
+        return "\n".join([*lines, *(f"{kind:<16} not calibrated: {reason}" for kind, reason in self.skipped)])
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,9 @@ def plan_lines(kind: str, plan: Plan) -> list[str]:
 def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> CalibrateResult | CalibratePlan:
     """Calibrate these kinds, each by what is known and what those before it found; new files, and pictures in `runs`.
 
-    Raises CalibrationError where a temperature does not settle or what a kind goes by is missing, GoalNotReachedError
-    where a fit does not describe what was measured (then nothing of that kind is written), and as the instruments do.
+    Of several kinds one that no run needs is passed over where the bench as it stands does not allow it. Raises
+    CalibrationError where a temperature does not settle or what a kind goes by is missing, GoalNotReachedError where a
+    fit does not describe what was measured (then nothing of that kind is written), and as the instruments do.
     """
     roles = [role for role in ROLES if settings.rig.board.is_simulated or getattr(settings.rig, role).resource]
     with signals.deferred(), holders.hold(*rig.holder_key(settings)) as hold:
@@ -128,7 +134,15 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
             with rig.open_instruments(settings, opened, roles, signals.check) as instruments, _open(board, hold):
                 bench = _Calibrating(settings, report, board, instruments)
                 bench.wait_for_temperature()
-                return CalibrateResult(tuple(bench.take(kind) for kind in kinds))
+                done, skipped = [], []
+                for kind in kinds:
+                    try:
+                        done.append(bench.take(kind))
+                    except CalibrationError as error:
+                        if len(kinds) == 1 or KINDS[kind].needed:
+                            raise
+                        skipped.append((kind, str(error)))
+                return CalibrateResult(tuple(done), tuple(skipped))
 
 
 @contextlib.contextmanager

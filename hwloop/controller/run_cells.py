@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +55,9 @@ class _CellReader:
     """Keeps the last reading of every cell, and a bounded number of errors."""
 
     def __init__(self, board: Event, calibrations: InUse | None):
-        describe = DescribeReply(**board.fields["board"]["scales"])
+        scales = board.fields["board"]["scales"]
+        # A run of an earlier version has no more than was stated then.
+        describe = DescribeReply(*[scales.get(field.name, 0) for field in dataclasses.fields(DescribeReply)])
         self._scales = Scales(describe, calibrations.constants(describe)) if calibrations else Scales.nominal(describe)
         self._rows, self._columns = self._scales.describe.rows, self._scales.describe.columns
         self._siemens = np.full(2 * self._rows * self._columns, np.nan)

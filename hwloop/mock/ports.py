@@ -14,7 +14,6 @@ from hwloop.mock.bench import Bench
 from hwloop.mock.connection import Connection
 from hwloop.mock.curvature import cell_current
 from hwloop.mock.instruments.terminals import Operating
-from hwloop.mock.kinetics import COMPLIANCE_SIEMENS_PER_VOLT, GATE_THRESHOLD_VOLTS
 
 LEAD_OHMS = 0.2                 # of the SMU's cables, both together; with four wires nobody sees it
 SOURCE_OHMS = 0.05              # of the board's buffered voltages
@@ -22,7 +21,8 @@ OPEN_OHMS = 1e12
 CHAIN_OHMS = 1e9                # input of an output chain
 DISTURB_VOLTS = 0.35            # cells stay as they are below
 _GATE_VOLTS = 2.9               # of a routed cell's transistor: fully on
-_WIDTH_SECONDS = (1e-7, 1e-3)   # what the device model knows
+_WIDTH_SECONDS = (1e-7, 1e-3)   # what the device model knows; what is beyond does as much as its ends
+_MOST_VOLTS = 3.499             # likewise, and less a code of the DAC by which it is told
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,26 @@ class BenchTerminals:
 
     def drive_volts(self, volts: float, limit_amps: float, seconds: float, remote_sense: bool) -> Operating:
         """See Terminals."""
+        across, found = self._at_volts(volts, limit_amps, remote_sense)
+        if self._stress(across, limit_amps, seconds):
+            _, found = self._at_volts(volts, limit_amps, remote_sense)
+        self._bench.port_volts = found.volts
+        return found
+
+    def drive_amps(self, amps: float, limit_volts: float, seconds: float, remote_sense: bool) -> Operating:
+        """See Terminals."""
+        across, found = self._at_amps(amps, limit_volts, remote_sense)
+        if self._stress(across, max(abs(amps), 1e-9), seconds):
+            _, found = self._at_amps(amps, limit_volts, remote_sense)
+        self._bench.port_volts = found.volts
+        return found
+
+    def release(self) -> None:
+        """See Terminals."""
+        self._bench.port_volts = 0.0
+
+    def _at_volts(self, volts: float, limit_amps: float, remote_sense: bool) -> tuple[float, Operating]:
+        """Where it rests as it is now, and the volts across the port itself."""
         port = self._one_port()
         hidden_ohms = 0.0 if remote_sense else port.series_ohms
         across = _across(port, volts, hidden_ohms)
@@ -50,30 +70,22 @@ class BenchTerminals:
             amps = math.copysign(limit_amps, amps)
             across = _at_current(port, amps, abs(volts) + 1.0)
             volts = across + amps * hidden_ohms
-        self._stress(across, limit_amps, seconds)
-        self._bench.port_volts = volts
-        return Operating(volts, amps, limited)
+        return across, Operating(volts, amps, limited)
 
-    def drive_amps(self, amps: float, limit_volts: float, seconds: float, remote_sense: bool) -> Operating:
-        """See Terminals."""
+    def _at_amps(self, amps: float, limit_volts: float, remote_sense: bool) -> tuple[float, Operating]:
+        """As `_at_volts`."""
         port = self._one_port()
         hidden_ohms = 0.0 if remote_sense else port.series_ohms
-        ends = [port.amps(_across(port, end, hidden_ohms)) for end in (-limit_volts, limit_volts)]
-        limited = not ends[0] <= amps <= ends[1]
+        lowest_amps, highest_amps = (port.amps(_across(port, end, hidden_ohms)) for end in (-limit_volts, limit_volts))
+        limited = not lowest_amps <= amps <= highest_amps
         if limited:
-            volts = math.copysign(limit_volts, amps - ends[0] if amps > ends[1] else amps - ends[1])
+            volts = limit_volts if amps > highest_amps else -limit_volts
             across = _across(port, volts, hidden_ohms)
             amps = port.amps(across)
         else:
             across = _at_current(port, amps, limit_volts)
             volts = across + amps * hidden_ohms
-        self._stress(across, max(abs(amps), 1e-9), seconds)
-        self._bench.port_volts = volts
-        return Operating(volts, amps, limited)
-
-    def release(self) -> None:
-        """See Terminals."""
-        self._bench.port_volts = 0.0
+        return across, Operating(volts, amps, limited)
 
     def _one_port(self) -> _OnePort:
         bench, connection = self._bench, self._bench.connection
@@ -114,21 +126,24 @@ class BenchTerminals:
         conductance = float(bench.conductance(cell))
         return lambda volts: float(cell_current(conductance, volts, bench.curvature))
 
-    def _stress(self, across: float, limit_amps: float, seconds: float) -> None:
+    def _stress(self, across: float, limit_amps: float, seconds: float) -> bool:
         """A routed cell is SET by what stands across it, as far as the current limit lets it, or RESET where that is
-        negative."""
+        negative; whether it came to that."""
         bench, connection = self._bench, self._bench.connection
         if connection.route != Route.CELL_TO_SMU or abs(across) < DISTURB_VOLTS:
-            return
-        cell, amplitude = self._cell(connection), abs(across)
+            return False
+        cell, amplitude = self._cell(connection), min(abs(across), _MOST_VOLTS)
         gate_volts = _GATE_VOLTS
         if across > 0.0:
-            compliance = limit_amps / amplitude
-            gate_volts = min(GATE_THRESHOLD_VOLTS + compliance / COMPLIANCE_SIEMENS_PER_VOLT, _GATE_VOLTS)
+            # The current limit takes the place of the cell's transistor.
+            hardware = bench.cells.hardware
+            limit_volts = limit_amps / amplitude / hardware.siemens_per_volt[cell]
+            gate_volts = min(float(hardware.threshold_volts[cell] + limit_volts), _GATE_VOLTS)
         bench.stress(
             cell, Polarity.SET if across > 0.0 else Polarity.RESET, amplitude, gate_volts,
             min(max(seconds, _WIDTH_SECONDS[0]), _WIDTH_SECONDS[1]),
         )
+        return True
 
 
 class BenchPins:

@@ -105,6 +105,8 @@ class RecordedBoard(BoardSession):
                 found.setdefault(kind, answer[1])
         if not {Command.IDENTIFY, Command.DESCRIBE} <= found.keys():
             raise DataError("the recording ends before the board said what it is; serve another")
+        if len(found[Command.DESCRIBE]) != wire.DescribeReply.STRUCT.size:
+            raise DataError("the board of this recording has another wire table; serve it with the hwloop that made it")
         return found
 
 

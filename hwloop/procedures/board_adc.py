@@ -56,7 +56,7 @@ class AdcCalibration:
             meter_errors_95([smu.accuracy("volts", "source", float(levels.max()))], x, from_source),
         )
         parameters = (
-            fit.parameter("output_adc_gain", "V/V", 0), fit.parameter("output_adc_offset_volts", "V", 1),
+            fit.gain("output_adc_gain", "V/V"), fit.parameter("output_adc_offset_volts", "V", 1),
             fit.parameter("output_adc_bend_volts", "V", 2),
         )  # fmt: skip
         method = (

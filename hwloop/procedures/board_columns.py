@@ -91,7 +91,7 @@ class BiasCalibration:
             ),
         )
         return Findings(
-            (fit.parameter("bias_gain", "A/A", 0), fit.parameter("bias_offset_amps", "A", 1)),
+            (fit.gain("bias_gain", "A/A"), fit.parameter("bias_offset_amps", "A", 1)),
             Residual(float(np.abs(fit.residual).max()), _BIAS_LIMIT_AMPS, "A"),
             "the SMU as ammeter at 0 V at each column, four wires, in two ranges; gain and offset by generalised least "
             "squares",

@@ -19,7 +19,7 @@ BLOCK = 16                      # rows at the DAQ port at once
 _NEAR_ZERO_VOLTS = 0.04         # within the small range, and beyond what the offset of a unipolar DAC hides
 _DAQ_RANGES, _SMU_RANGES = (10.0, 0.1), (2.0, 0.1)
 _SMU_REACH_VOLTS = 1.9
-_NPLC, _REPEATS = 1.0, 12        # repeated readings show how far single ones scatter
+_NPLC, _REPEATS = 1.0, 30        # repeated readings show how far single ones scatter
 # Unipolar DACs show their bend less, and there are few of them.
 _PULSE_SCANS = 8
 _SMU_READINGS = 2
@@ -57,7 +57,7 @@ class DacCalibration:
 
     def plan(self, tools: Tools) -> Plan:
         """See Procedure."""
-        by_daq = self._by_daq(tools)
+        by_daq = tools.daq is not None or tools.smu is None if not self.with_smu else False
         points = len(_banks(tools, _reach_volts(by_daq))[0].codes)
         pulse_dacs = tools.board.columns + 1
         count = tools.board.rows + pulse_dacs
@@ -202,6 +202,6 @@ def _parameters(bank: Bank, fit: LinearFit, relay_sigma_volts: float) -> list[Pa
         fit.value, np.hypot(fit.sigma, [0.0, relay_sigma_volts, 0.0]), fit.common_95, fit.residual
     )
     return [
-        with_relay.parameter(f"{bank.name}_dac_{what}", unit, column)
-        for column, (what, unit) in enumerate((("gain", "V/V"), ("offset_volts", "V"), ("bend_volts", "V")))
+        with_relay.gain(f"{bank.name}_dac_gain", "V/V"), with_relay.parameter(f"{bank.name}_dac_offset_volts", "V", 1),
+        with_relay.parameter(f"{bank.name}_dac_bend_volts", "V", 2),
     ]

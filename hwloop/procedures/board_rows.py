@@ -10,12 +10,13 @@ from hwloop.drivers.board.ports import HoldLevels, LoadCompensation, PortRequest
 from hwloop.link.protocol import Hold, Route
 from hwloop.procedures.fitting import parameter, pooled_sigma
 from hwloop.procedures.ladders import LadderPort, measure_steps
-from hwloop.procedures.metering import ammeter, read_amps, reading_seconds
+from hwloop.procedures.metering import ammeter, read_amps, reading_seconds, require_current
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
 # Within a range of 100 µA with the nominal 100 µS.
 _INPUT_VOLTS = (-0.9, 0.0, 0.9)
 _INPUT_RANGE_AMPS = 100e-6
+_LEAST_INPUT_AMPS = 50e-6       # between the outer levels, of nominally 180 µA
 _ZERO_VOLTS = 0.1               # what the SMU would source at most: it stays at 0 V
 _READINGS = 2
 _INPUT_LIMIT_FRACTION = 1e-4    # of the largest current
@@ -60,6 +61,7 @@ class InputResistorCalibration:
         tools.board.ports.route(Route.NOTHING)
         amps, span_volts = readings.mean(axis=0), volts[-1] - volts[0]
         span_amps = amps[-1] - amps[0]
+        require_current(smu, span_amps, _LEAST_INPUT_AMPS, "an input resistor")
         ohms = span_volts / span_amps
         # The third level shows whether it is a resistor.
         residual = amps - (amps[0] + (volts - volts[0]) / ohms)

@@ -81,7 +81,7 @@ class TiaCalibration:
             fit = fit_linear(
                 np.stack([amps, np.ones_like(amps)], axis=1), points, sigma, np.stack(sources_95, axis=1)
             )
-            found += [fit.parameter(f"tia_{name}_gain", "A/A", 0), fit.parameter(f"tia_{name}_offset_amps", "A", 1)]
+            found += [fit.gain(f"tia_{name}_gain", "A/A"), fit.parameter(f"tia_{name}_offset_amps", "A", 1)]
             worst = max(worst, float(np.abs(fit.residual).max()) / nominal_amps)
             traces.append(Trace(
                 f"transimpedance amplifiers, {name} range", "into the column (A)", "what the codes say, less that (A)",

@@ -56,7 +56,7 @@ class NoiseStudy:
             (
                 cells_field(cells), Field("seconds", seconds, "s", "bench time of each reading"),
                 Field("siemens", siemens, "S", "conductance (readings, cells)"),
-                Field("relative_sigma", sigma, "1", "deviation of readings of a cell over their mean; nan: beyond"),
+                Field("relative_sigma", sigma, "1", "deviation of a cell's readings over their mean; nan: beyond"),
                 Field("two_levels", is_two_level.astype(np.uint8), "1", "1: jumps between two levels"),
             ),
             (

@@ -8,9 +8,11 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from hwloop.calibration.record import Parameter
+from hwloop.errors import CalibrationError
 
 # Scatter that nobody saw, in parts of the largest point: a converter's last digit, so that weights stay finite.
 _LEAST_SCATTER = 1e-9
+_LARGEST_GAIN_ERROR = 0.1
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,19 @@ class LinearFit:
     sigma: np.ndarray
     common_95: np.ndarray
     residual: np.ndarray
+
+    def gain(self, name: str, unit: str) -> Parameter:
+        """The first coefficient of all channels as a parameter. Raises CalibrationError where no channel that is
+        connected could have it."""
+        off = np.abs(self.value[:, 0] - 1.0)
+        if off.max() > _LARGEST_GAIN_ERROR:
+            channel = int(off.argmax())
+            raise CalibrationError(
+                f"{name}[{channel}] comes out as {self.value[channel, 0]:.4g}, where 1 ± {_LARGEST_GAIN_ERROR:g} "
+                "is possible; check the leads between the instrument and the board's port, and which channel each pin "
+                "is on"
+            )
+        return self.parameter(name, unit, 0)
 
     def parameter(self, name: str, unit: str, column: int) -> Parameter:
         """Coefficient number `column` of all channels as a parameter."""

@@ -1,4 +1,4 @@
-"""Steps of switched ladders at the SMU: each bit alone less none, with both signs, in the range that suits it."""
+"""Steps of switched ladders at the SMU: each bit alone less none, in the range that suits it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from hwloop.calibration.record import Parameter
 from hwloop.drivers.board.ports import PortRequest, RoutePort
 from hwloop.link.protocol import Route
 from hwloop.procedures.fitting import parameter, pooled_sigma
-from hwloop.procedures.metering import ammeter, read_amps
+from hwloop.procedures.metering import ammeter, read_amps, require_current
 from hwloop.procedures.tools import Tools, Trace
 
 _SCATTER_READINGS = 20
+_BOTH_SIGNS = 32
+_LEAST_PART = 0.5               # of what a ladder should let through: less is an open lead
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,18 @@ class LadderPort:
     def readings(self) -> int:
         """How many readings all of it takes."""
         codes = sum(len(self.codes(range_amps)) for range_amps in self.ranges_amps)
-        return 2 * (self.count * codes + _SCATTER_READINGS * len(self.ranges_amps))
+        return (self.count + self.both_signs) * codes + _SCATTER_READINGS * len(self.ranges_amps)
+
+    @property
+    def both_signs(self) -> int:
+        """How many ladders, the first ones, are measured with both signs."""
+        return min(self.count, _BOTH_SIGNS)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What was found: `siemens` (count, bits); `sigma` (bits,) of their scatter; `gain_95` (bits,), the part of them
-    that the instrument may be off by; `codes` (c,) that were looked at, and what they gave, (count, c)."""
+    """`siemens` (count, bits); `sigma`, same shape, of their scatter; `gain_95` (bits,), the part of them that the
+    instrument may be off by; `codes` (c,) that were looked at, and what they gave, (count, c)."""
 
     siemens: np.ndarray
     sigma: np.ndarray
@@ -84,39 +91,49 @@ class Steps:
 
 
 def measure_steps(tools: Tools, port: LadderPort) -> Steps:
-    """Every step of every ladder. Offsets of source, meter and whatever else drives the node cancel between the code
-    and none, and between the signs."""
-    channels = np.arange(port.count)
-    found = np.empty((port.count, port.bits))
-    sigma, gain_95 = np.empty(port.bits), np.empty(port.bits)
+    """Every step of every ladder. Offsets of the meter and of whatever else drives the node cancel between a code and
+    none, that of the source between the signs; both signs of a few ladders tell it for all."""
+    found, sigma = np.empty((2, port.count, port.bits))
+    gain_95 = np.empty(port.bits)
     codes_seen, siemens_seen = [], []
-    to_clear: list[PortRequest] = port.clear(channels)
-    for number, range_amps in enumerate(port.ranges_amps.tolist()):
-        codes = port.codes(range_amps)
-        amps = np.empty((2, port.count, len(codes)))
+    tools.board.ports.run([RoutePort(port.route), *port.clear(np.arange(port.count))])
+    for range_amps in port.ranges_amps.tolist():
+        codes, bits = port.codes(range_amps), np.flatnonzero(port.bit_ranges_amps == range_amps)
         with ammeter(tools.need_smu(), port.drive_volts, range_amps, autozero=False) as smu:
-            for sign, level in enumerate((port.drive_volts, -port.drive_volts)):
-                smu.set_level(level)
-                for channel in channels.tolist():
-                    begin = [RoutePort(port.route, **{port.place: channel}), *to_clear]
-                    for at, code in enumerate(codes.tolist()):
-                        tools.board.ports.run([*begin, port.load(channel, code)])
-                        amps[sign, channel, at] = read_amps(smu, 1)[0]
-                        begin, to_clear = [], []
-                    tools.board.ports.run([port.load(channel, 0)])
-                tools.on_step(f"ladders, {range_amps * 1e6:g} uA", sign + 1, 2)
+            plus = _conductances(tools, port, port.drive_volts, codes, port.count)
+            minus = _conductances(tools, port, -port.drive_volts, codes, port.both_signs)
             scatter = pooled_sigma(read_amps(smu, _SCATTER_READINGS)[:, None])
-            source_95 = smu.accuracy("volts", "source", port.drive_volts).gain_fraction
-            meter_95 = smu.accuracy("amps", "measure", range_amps).gain_fraction
-        siemens = (amps[0] - amps[1]) / (2 * port.drive_volts)
-        siemens -= siemens[:, :1]
-        bits = np.flatnonzero(port.bit_ranges_amps == range_amps)
+        # The part that the source's offset adds to what the positive sign shows.
+        both = 0.5 * (plus[: port.both_signs] + minus)
+        offset_part = float(plus[: port.both_signs, len(bits)].sum() / both[:, len(bits)].sum()) - 1.0
+        siemens = np.concatenate([both, plus[port.both_signs :] / (1.0 + offset_part)])
         found[:, bits] = siemens[:, 1 : 1 + len(bits)]
-        # A step is a difference of differences: four readings over twice the voltage.
-        sigma[bits] = scatter / port.drive_volts
-        gain_95[bits] = np.hypot(source_95, meter_95)
+        # A step is a difference of two readings, or the mean of two such differences.
+        single = np.sqrt(2.0) * scatter / port.drive_volts
+        sigma[: port.both_signs, bits], sigma[port.both_signs :, bits] = single / np.sqrt(2.0), single
+        gain_95[bits] = np.hypot(
+            smu.accuracy("volts", "source", port.drive_volts).gain_fraction,
+            smu.accuracy("amps", "measure", range_amps).gain_fraction,
+        )
         codes_seen.append(codes[1:])
         siemens_seen.append(siemens[:, 1:])
-        tools.on_step("ladders", number + 1, len(port.ranges_amps))
+    tools.board.ports.run(port.clear(np.arange(port.count)))
     tools.board.ports.route(Route.NOTHING)
     return Steps(found, sigma, gain_95, np.concatenate(codes_seen), np.concatenate(siemens_seen, axis=1))
+
+
+def _conductances(tools: Tools, port: LadderPort, level_volts: float, codes: np.ndarray, count: int) -> np.ndarray:
+    """What `codes` (c,) of the first `count` ladders give over what none gives, (count, c)."""
+    smu = tools.need_smu()
+    smu.set_level(level_volts)
+    amps = np.empty((count, len(codes)))
+    least_amps = _LEAST_PART * port.step_siemens * codes[-1] * abs(level_volts)
+    for channel in range(count):
+        begin: list[PortRequest] = [RoutePort(port.route, **{port.place: channel})]
+        for at, code in enumerate(codes.tolist()):
+            tools.board.ports.run([*begin, port.load(channel, code)])
+            amps[channel, at] = read_amps(smu, 1)[0]
+            begin = []
+        require_current(smu, amps[channel, -1] - amps[channel, 0], least_amps, "a ladder")
+        tools.on_step(f"ladders at {level_volts:+g} V", channel + 1, count)
+    return (amps - amps[:, :1]) / level_volts

@@ -11,7 +11,7 @@ from hwloop.drivers.instrument import Accuracy
 from hwloop.drivers.smu.checks import require_within_limit
 from hwloop.drivers.smu.settings import SmuSetting
 from hwloop.drivers.smu.smu import Smu
-from hwloop.errors import CalibrationError
+from hwloop.errors import CalibrationError, OpenLeadError
 
 NPLC = 1.0
 LINE_HERTZ = 50.0               # a reading takes no longer elsewhere
@@ -21,6 +21,7 @@ _LIMIT_FACTOR = 2.0             # of the range: what it measures never meets the
 _VOLTMETER_AMPS = 1e-6          # the range whose zero the voltmeter sources
 READING_SECONDS = NPLC / LINE_HERTZ + _SETTLE_SECONDS + 1e-3
 _AUTOZERO_PHASES = 3
+_LEADS = "check the leads to the board's SMU port, the sense leads too"
 
 
 @contextmanager
@@ -75,9 +76,13 @@ def _switched_on(smu: Smu, setting: SmuSetting) -> Iterator[None]:
 
 
 def read_volts(smu: Smu, count: int) -> np.ndarray:
-    """`count` readings. Raises InLimitError, and CalibrationError beyond the measuring range."""
+    """`count` readings of a current source. Raises OpenLeadError where its current finds no way, and CalibrationError
+    beyond the measuring range."""
     readings = smu.measure(count)
-    require_within_limit(smu.port.name, readings)
+    if readings.in_limit.any():
+        raise OpenLeadError(
+            smu.port.name, "measure", f"{readings.volts[0]:.4g} V, its limit: its current finds no way", _LEADS
+        )
     return checked(readings.volts, f"volts that {smu.port.name} measures")
 
 
@@ -86,6 +91,14 @@ def read_amps(smu: Smu, count: int) -> np.ndarray:
     readings = smu.measure(count)
     require_within_limit(smu.port.name, readings)
     return checked(readings.amps, f"amps that {smu.port.name} measures")
+
+
+def require_current(smu: Smu, amps: np.ndarray, least_amps: float, what: str) -> None:
+    """Raises OpenLeadError where one of `amps` through `what` is below what anything connected would let through."""
+    least = np.abs(amps).min()
+    if least < least_amps:
+        why = f"{least:.3g} A through {what} where {least_amps:.3g} A or more are expected"
+        raise OpenLeadError(smu.port.name, "measure", why, _LEADS)
 
 
 def checked(values: np.ndarray, what: str) -> np.ndarray:

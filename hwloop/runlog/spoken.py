@@ -23,6 +23,7 @@ _ENUMS: dict[str, type[IntEnum]] = {
     "polarity": wire.Polarity, "layout": Layout, "target": Target, "tia_range": wire.TiaRange, "rows": Rows,
     "constraint": wire.Constraint, "route": wire.Route, "safe_reason": wire.SafeReason,
     "reset_cause": wire.ResetCause, "limit": wire.LimitKind, "last_begun_kind": Command, "field": wire.Field,
+    "what": wire.Hold, "source": wire.SampleSource, "bias_divider": wire.BiasDivider,
 }
 _REPLIES = {
     Command.IDENTIFY: wire.IdentifyReply, Command.DESCRIBE: wire.DescribeReply, Command.OPEN: wire.OpenReply,
@@ -30,11 +31,20 @@ _REPLIES = {
     Command.SOLVE: wire.SolveReply, Command.MVM: wire.MvmReply, Command.COMPENSATE: wire.CompensateReply,
     Command.ROUTE: wire.RouteReply, Command.TEMPERATURE: wire.TemperatureReply, Command.WAIT: wire.WaitReply,
     Command.TIGHTEN: wire.TightenReply, Command.SAFE: wire.SafeReply, Command.STATUS: wire.StatusReply,
+    Command.HOLD: wire.HoldReply, Command.SAMPLE: wire.SampleReply,
 }
 _REQUESTS = {
     Command.OPEN: wire.OpenRequest, Command.READ: wire.ReadRequest, Command.COMPENSATE: wire.CompensateRequest,
     Command.ROUTE: wire.RouteRequest, Command.WAIT: wire.WaitRequest, Command.TIGHTEN: wire.TightenRequest,
+    Command.HOLD: wire.HoldRequest, Command.SAMPLE: wire.SampleRequest,
 }
+# What a code of HOLD is called, what its channel is, and its unit.
+_LEVELS = {
+    wire.Hold.AMPLITUDE: ("amplitude_code", "column", "V"), wire.Hold.GATE: ("gate_code", "channel", "V"),
+    wire.Hold.INPUT: ("input_code", "row", "V"), wire.Hold.FEEDBACK: ("feedback_code", "column", "S"),
+    wire.Hold.BIAS: ("bias_code", "column", "A"),
+}
+_CONVERSIONS = {"V": "volts", "S": "siemens", "A": "amps"}
 _TOGETHER = 8               # row numbers a line
 _HEX_BYTES = 24             # of what has no meaning, at most
 
@@ -73,6 +83,8 @@ def reply_lines(kind: int, request: bytes, status: int, payload: bytes, scales: 
                 yield from _readings(reader, request, scales)
             elif kind in (Command.SOLVE, Command.MVM):
                 yield from _outputs(reader, request, kind == Command.MVM, scales)
+            elif kind == Command.SAMPLE:
+                yield from _sums(reader, request, scales)
 
     return [head, *_whole(told(), reader)]
 
@@ -264,6 +276,29 @@ def _compensate(reader: _Reader, scales: Scales | None) -> Iterator[str]:
         yield f"  row {row}: code {_code(code, siemens, 'S')}"
 
 
+def _hold(reader: _Reader, scales: Scales | None) -> Iterator[str]:
+    what, divider = reader.payload[0], reader.payload[1]
+    name, channel, unit = _LEVELS.get(what, ("code", "channel", ""))
+    convert = getattr(scales, f"{_CONVERSIONS[unit]}_from_{name}s", None) if unit else None
+    while reader.left:
+        number, code = reader.word(), reader.word(signed=what in (wire.Hold.INPUT, wire.Hold.BIAS))
+
+        def value(code: int) -> float:
+            return convert(code, divider) if what == wire.Hold.BIAS else convert(code)
+
+        yield f"  {channel} {number}: {name} {_code(code, convert and value, unit)}"
+
+
+def _sums(reader: _Reader, request: bytes, scales: Scales | None) -> Iterator[str]:
+    asked = wire.SampleRequest.unpack(request) if len(request) == wire.SampleRequest.STRUCT.size else None
+    for column in itertools.count():
+        if reader.left < 4:
+            return
+        total = reader.word() | reader.word(signed=True) << 16
+        mean = f" (mean {total / asked.averages:.6g})" if asked and asked.averages else ""
+        yield f"  column {column}: sum {total}{mean}"
+
+
 def _readings(reader: _Reader, request: bytes, scales: Scales) -> Iterator[str]:
     describe = scales.describe
     cells = decoding.unpack_read_cells(request, describe.rows, describe.columns)
@@ -297,5 +332,5 @@ def _outputs(reader: _Reader, request: bytes, is_product: bool, scales: Scales |
 
 _SECTIONS: dict[int, Callable[[_Reader, Scales | None], Iterator[str]]] = {
     Command.PULSE: _pulse, Command.READ: _read, Command.SOLVE: _solve, Command.MVM: _mvm,
-    Command.COMPENSATE: _compensate,
+    Command.COMPENSATE: _compensate, Command.HOLD: _hold,
 }

@@ -5,10 +5,11 @@ import pytest
 from scipy.optimize import nnls
 
 from hwloop.drivers.board import SolveGroup
+from hwloop.drivers.board.ports import HoldLevels, RoutePort, SampleAdcs
 from hwloop.drivers.cells import CellPulses, Polarity
-from hwloop.errors import LinkError, SafetyError
+from hwloop.errors import LimitError, LinkError, SafetyError
 from hwloop.link import protocol as wire
-from hwloop.link.protocol import Command, Constraint, SafeReason
+from hwloop.link.protocol import Command, Constraint, Hold, Reference, Route, SafeReason, SampleSource, TiaRange
 
 HIGHEST_SIEMENS = 200e-6
 
@@ -321,3 +322,40 @@ def test_the_same_seed_answers_the_same_and_another_does_not(connect):
         return reads.tobytes() + outputs.output_volts.tobytes() + board.status().ticks.to_bytes(8, "little")
 
     assert session(seed=3) == session(seed=3) != session(seed=4)
+
+
+def test_column_dacs_come_back_through_the_output_adcs(board):
+    volts = np.linspace(0.0, 0.28, board.columns)
+    codes = board.scales.amplitude_codes(volts, forming=False)
+    *_, found = board.ports.run([
+        RoutePort(Route.LOOPBACK), HoldLevels(Hold.AMPLITUDE, np.arange(board.columns), codes),
+        SampleAdcs(SampleSource.OUTPUTS, averages=64),
+    ])  # fmt: skip
+    assert np.allclose(board.scales.volts_from_output_codes(found), volts, rtol=0.02, atol=2e-3)
+    board.ports.route(Route.NOTHING)
+    assert np.abs(board.scales.volts_from_output_codes(board.ports.sample(SampleSource.OUTPUTS))).max() < 2e-3
+
+
+@pytest.mark.parametrize("reference, tia_range", [(Reference.LOW, TiaRange.COARSE), (Reference.HIGH, TiaRange.FINE)])
+def test_reference_resistors_stand_in_for_cells(board, reference, tia_range):
+    ohms = board.describe.reference_high_ohms if reference else board.describe.reference_low_ohms
+    for column in range(board.columns):
+        board.ports.route(Route.REFERENCE_TO_TIA, row=reference, column=column)
+        found = board.scales.siemens_from_read_codes(board.ports.sample(SampleSource.CURRENTS, tia_range), tia_range)
+        assert found[column] == pytest.approx(1 / ohms, rel=0.05)
+        assert np.delete(found, column).max() < 0.05 / ohms
+    assert board.ports.supply_volts() == pytest.approx(5.0, rel=0.05)
+
+
+def test_levels_are_held_at_ports_only_and_leave_the_cells_alone(board):
+    cells = every_cell(board)
+    before = board.pulse_and_read(None, cells, averages=8)
+    with pytest.raises(LimitError, match="HOLD TARGET"):
+        board.ports.hold_gate(1.0)
+    board.ports.route(Route.AMPLITUDES_TO_DAQ)
+    board.ports.hold_amplitudes(np.arange(board.columns), np.full(board.columns, 3.0))
+    board.ports.hold_gate(2.9)
+    after = board.pulse_and_read(None, cells, averages=8)
+    with pytest.raises(LimitError, match="HOLD TARGET"):
+        board.ports.hold_gate(1.0)
+    assert np.allclose(before.conductance_siemens, after.conductance_siemens, rtol=0.2, atol=2e-6)

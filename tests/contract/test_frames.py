@@ -125,7 +125,10 @@ def test_a_payload_of_any_length_is_answered_or_refused_whole(port):
     """Random payloads that begin with a value beyond every enum: none is carried out."""
     rng, sequence = np.random.default_rng(1), 0
     start = port.status()
-    for kind in (Command.PULSE, Command.READ, Command.SOLVE, Command.MVM, Command.COMPENSATE, Command.ROUTE):
+    for kind in (
+        Command.PULSE, Command.READ, Command.SOLVE, Command.MVM, Command.COMPENSATE, Command.ROUTE, Command.HOLD,
+        Command.SAMPLE,
+    ):  # fmt: skip
         for length in (2, 3, 5, 7, 9, 13, 14, 15, 17, 60):
             reply = port.ask(kind, b"\xff" + rng.bytes(length), sequence)
             assert reply.status in (Status.BAD_LENGTH, Status.OUT_OF_RANGE)

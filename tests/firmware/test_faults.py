@@ -107,6 +107,24 @@ def test_killed_while_nothing_happens():
         assert (after.last_begun_kind, after.last_begun_sequence, after.last_completed) == (Command.ROUTE, 1, 1)
 
 
+def test_killed_while_levels_are_held():
+    with running() as firmware:
+        host = opened(firmware)
+        route = Command.ROUTE, wire.RouteRequest(Route.AMPLITUDE_TO_SMU, 0, 0, 2).pack()
+        hold = Command.HOLD, wire.HoldRequest(wire.Hold.AMPLITUDE, 0).pack() + np.array([2, 40_000], "<u2").tobytes()
+        host.done(*route)
+        host.done(*hold)
+        bench = firmware.panel.bench
+        assert (bench.connection.route, bench.connection.amplitude_code[2]) == (Route.AMPLITUDE_TO_SMU, 40_000)
+        firmware.kill()
+        wait_until(lambda: bench.connection.route == Route.NOTHING, GONE_SECONDS)
+        wait_until(lambda: not host.status().armed, 2.0)
+        assert host.open().status == Status.OK
+        host.done(*route)
+        assert bench.connection.route == Route.AMPLITUDE_TO_SMU and not bench.connection.amplitude_code.any()
+        assert firmware.panel.violations == []
+
+
 def test_limits_that_were_tightened_are_as_compiled_in_after_a_reset():
     with running() as firmware:
         host = opened(firmware)

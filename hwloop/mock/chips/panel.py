@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 
 from hwloop.errors import DeviceError, HwloopError
+from hwloop.link import protocol as wire
 from hwloop.link.protocol import ResetCause, Route
 from hwloop.mock.bench import Bench
 from hwloop.mock.chips import ads8688, adt7320, drive, ltc2668, safety, stream, wiring
@@ -128,7 +129,7 @@ class ChipPanel:
         for pin in (wiring.PIN_DRIVE, wiring.PIN_ENABLE):
             stream.set_pin(self._chips, pin, 0)
         stream.set_pin(self._chips, wiring.PIN_LDAC, 1)
-        self.bench.connection, self.bench.outputs_routed = connection_of(self._chips), outputs_at_daq(self._chips)
+        self._look_at_ports()
         now = self._chips.now
         now[at.PULSE_END] = now[at.TICK]
         now[at.RESULTS] = 0
@@ -171,7 +172,7 @@ class ChipPanel:
 
     def _carry_out(self) -> None:
         chips, bench = self._chips, self.bench
-        bench.connection, bench.outputs_routed = connection_of(chips), outputs_at_daq(chips)
+        self._look_at_ports()
         try:
             carry_out(chips, bench)
         except HwloopError as error:
@@ -184,6 +185,17 @@ class ChipPanel:
             chips.results[where : where + len(answer)] = np.frombuffer(answer, np.uint8)
         chips.now[at.SENSED] = 0
         bench.ticks = int(chips.now[at.TICK])
+
+    def _look_at_ports(self) -> None:
+        """Instruments see what stands now, and nothing beyond the limits stands."""
+        chips, bench = self._chips, self.bench
+        bench.connection, bench.outputs_routed = connection_of(chips), outputs_at_daq(chips)
+        for what, code, limit in (
+            (safety.HELD_AMPLITUDE, bench.connection.amplitude_code.max(), wire.LIMIT_FORM_CODE),
+            (safety.HELD_GATE, bench.connection.gate_code, wire.LIMIT_GATE_CODE),
+        ):  # fmt: skip
+            if code > limit:
+                safety.violate(chips, what, code, limit)
 
     def _make_room(self) -> None:
         """Buffers are full: carry out what was noted; where that does not help, keep more results."""

@@ -8,8 +8,8 @@ from hwloop.mock.chips.state import VIOLATION_ROOM, VIOLATIONS
 
 (
     AMPLITUDE, GATE, WIDTH, ENERGY, ROWS_PULSED, ROWS_READ, ARRAYS, MODES, BOTH_SIDES, NO_TIMER, NO_ENABLE, CUT_SHORT,
-    MOVED, BACKWARDS, UNKNOWN_SELECT, SUPPLIES, DIVIDERS, INPUT_LEVEL,
-) = range(18)  # fmt: skip
+    MOVED, BACKWARDS, UNKNOWN_SELECT, SUPPLIES, DIVIDERS, INPUT_LEVEL, HELD_AMPLITUDE, HELD_GATE,
+) = range(20)  # fmt: skip
 
 _SENTENCES = (
     "a pulse of amplitude code {value}, allowed {bound}",
@@ -30,6 +30,8 @@ _SENTENCES = (
     "dual supply and rectifier at once",
     "both bias dividers at once",
     "an input of {value} steps of 2.5 V / 32768, allowed -32768 to {bound}",
+    "amplitude code {value} held at an instrument port, allowed {bound}",
+    "gate code {value} held at an instrument port, allowed {bound}",
 )
 
 

@@ -105,9 +105,8 @@ def real_rig(workplace):
     def write(port, more="", patient=True):
         path = workplace / "real.toml"
         tries = 'reply_timeout = "1 s"\nretries = 10' if patient else 'reply_timeout = "100 ms"\nretries = 2'
-        path.write_text(
-            f'[board]\nbackend = "real"\nport = "{port}"\n{tries}\n[calibration]\nuse = "nominal"\n{more}'
-        )
+        # A board that is served like a real one ages by its own clock, so its calibrations do not run out.
+        path.write_text(f'[board]\nbackend = "real"\nport = "{port}"\nclock = "bench"\n{tries}\n{more}')
         return path
 
     return write

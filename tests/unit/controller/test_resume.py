@@ -41,6 +41,14 @@ FORMING_PULSES = 4      # of every cell of a chip that was simulated as formed
 RESUME_LINE = "hwloop: the run is kept and can be gone on with: hwloop logs resume runs/"
 
 
+def has_ended(pid):
+    """Whether a process that is not ours has come to its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The run that nobody disturbed: its folder, document, and the pulses of each cell."""
@@ -90,6 +98,7 @@ def serve(start):
         name = server.err.split("simulated board at ")[1].split(": a rig with")[0]
         Path("real.toml").write_text(
             f'[board]\nbackend = "real"\nport = "{name}"\nreply_timeout = "300 ms"\nretries = 3\n'
+            '[calibration]\nuse = "nominal"\n'
         )
         return server, name
 
@@ -396,7 +405,10 @@ def test_another_board_is_refused(start, serve):
 def test_killed_before_anything_was_pulsed(start, reference, when):
     run = start(*JOB)
     wait_for(lambda: journals() and rounds(journals()[0]) > 1)
+    (mock,) = run.children()
     run.kill()
+    # The board keeps its state once more when it ends, which is later than its host does.
+    wait_for(lambda: has_ended(mock))
     (journal,) = journals()
     for leftover in Path("runs").glob("*.state*"):
         leftover.unlink()

@@ -49,7 +49,7 @@ def test_samples_are_means_below_a_code(board):
     assert board.scales.volts_from_output_codes(found, np.arange(len(found)))[2] == pytest.approx(0.15)
     board.ports.route(Route.REFERENCE_TO_TIA, row=Reference.HIGH, column=1)
     siemens = board.scales.siemens_from_read_codes(
-        board.ports.sample(SampleSource.CURRENTS, TiaRange.FINE), TiaRange.FINE
+        board.ports.sample(SampleSource.CURRENTS, TiaRange.FINE), TiaRange.FINE, np.arange(4)
     )
     assert 1 / siemens[1] == pytest.approx(board.describe.reference_high_ohms, rel=1e-4)
     assert board.ports.supply_volts() == pytest.approx(5.0)

@@ -167,7 +167,7 @@ import sys
 from hwloop.mock.bench_config import BenchConfig
 from hwloop.mock.firmware import Firmware
 from hwloop.mock.serve import serve_port
-serve_port(BenchConfig("hwloop-16x4"), "tcp:127.0.0.1:0", lambda name: print(name, flush=True),
+serve_port(BenchConfig("hwloop-16x4"), "tcp:127.0.0.1:0", lambda name, resources: print(name, flush=True),
            Firmware("host", "hwloop-16x4", sys.argv[1]))
 """
 

@@ -24,7 +24,7 @@ SCRIPT = """
 import sys
 from hwloop.mock.bench_config import BenchConfig
 from hwloop.mock.serve import serve_port
-serve_port(BenchConfig("hwloop-16x4"), sys.argv[1], ready=lambda name: print(name, flush=True))
+serve_port(BenchConfig("hwloop-16x4"), sys.argv[1], ready=lambda name, resources: print(name, flush=True))
 """
 
 
@@ -122,10 +122,10 @@ def test_a_private_board_ends_with_its_host_and_leaves_ctrl_c_to_it():
 @pytest.mark.parametrize("port", ["", "tcp", "tcp:nowhere", "tcp:127.0.0.1:70000", "unix:", "usb:1"])
 def test_names_of_no_port(port):
     with pytest.raises(UsageError, match="expected pty, unix:PATH or tcp:HOST:PORT"):
-        serve_port(BenchConfig("hwloop-16x4"), port, ready=lambda name: None)
+        serve_port(BenchConfig("hwloop-16x4"), port, ready=lambda name, resources: None)
 
 
 def test_an_address_that_is_taken():
     with served("tcp:127.0.0.1:0") as (name, _):
         with pytest.raises(DeviceError, match="cannot listen there"):
-            serve_port(BenchConfig("hwloop-16x4"), name, ready=lambda name: None)
+            serve_port(BenchConfig("hwloop-16x4"), name, ready=lambda name, resources: None)

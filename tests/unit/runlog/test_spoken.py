@@ -1,5 +1,6 @@
 """Requests and replies in words: every command's fields with units, and lines whatever the bytes are."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,31 @@ def test_the_other_commands():
     assert request_lines(99, b"\1\2") == ["command 99, 2 bytes", "  2 more bytes: 01 02"]
 
 
+def test_levels_held_for_instruments_and_what_the_adcs_saw():
+    def held(what, *pairs, divider=0, scales=SCALES):
+        return told(request_lines(Command.HOLD, wire.HoldRequest(what, divider).pack() + words(*pairs), scales))
+
+    assert held(wire.Hold.INPUT, 3, -16384)[1:] == [
+        "what INPUT", "bias_divider BY_1", "row 3: input_code -16384 (-1.25 V)",
+    ]
+    assert held(wire.Hold.AMPLITUDE, 2, 13107)[-1] == "column 2: amplitude_code 13107 (999.98 mV)"
+    assert held(wire.Hold.AMPLITUDE, 2, 40000)[-1].startswith("column 2: amplitude_code 40000")
+    assert held(wire.Hold.GATE, 0, 32768)[-1] == "channel 0: gate_code 32768 (2.5 V)"
+    assert held(wire.Hold.FEEDBACK, 1, 2048)[-1] == "column 1: feedback_code 2048 (102.5 µS)"
+    assert held(wire.Hold.BIAS, 1, -1024, divider=1)[-2:] == [
+        "bias_divider BY_16", "column 1: bias_code -1024 (-1.5625 µA)",
+    ]
+    assert held(wire.Hold.BIAS, 1, -1024, scales=None)[-1] == "column 1: bias_code -1024"
+    request = wire.SampleRequest(wire.SampleSource.CURRENTS, 1, 4)
+    assert told(request_lines(Command.SAMPLE, request.pack())) == [
+        "SAMPLE, 4 bytes", "source CURRENTS", "tia_range COARSE", "averages 4",
+    ]
+    reply = wire.SampleReply(840).pack() + np.array([10, -3], "<i4").tobytes()
+    assert told(reply_lines(Command.SAMPLE, request.pack(), Status.OK, reply))[1:] == [
+        "elapsed_ticks 840 (84 µs)", "column 0: sum 10 (mean 2.5)", "column 1: sum -3 (mean -0.75)",
+    ]
+
+
 def test_without_scales_there_are_codes_alone():
     lines = told(request_lines(Command.PULSE, pulse_section(37)))
     assert lines[-1] == "cell 37" and "gate_code 26214" in lines
@@ -107,7 +133,7 @@ def test_any_bytes_give_lines(scales, kind, payload, status, reply):
     assert reply_lines(kind, payload, status, reply, scales)
 
 
-@pytest.mark.parametrize("kind", [Command.PULSE, Command.READ, Command.SOLVE, Command.MVM])
+@pytest.mark.parametrize("kind", [Command.PULSE, Command.READ, Command.SOLVE, Command.MVM, Command.HOLD])
 @given(payload=st.lists(st.integers(0, 9), max_size=40), reply=st.binary(max_size=60))
 def test_small_fields_of_any_kind_give_lines(kind, payload, reply):
     request = bytes(payload)

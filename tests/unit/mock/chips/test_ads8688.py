@@ -67,12 +67,16 @@ def test_the_command_before_can_be_read_back():
     assert adc.frame("7e 00 00")[1].hex() == "0000c4"
 
 
-@pytest.mark.parametrize("command", ["8200 0000", "8300 0000", "8500 0000", "e000 0000"])
-def test_standby_power_down_reset_and_the_unwired_input_sample_no_channel(command):
+@pytest.mark.parametrize("command", ["8200 0000", "8300 0000", "8500 0000"])
+def test_standby_power_down_and_reset_sample_no_channel(command):
     adc = Adc()
     adc.frame("0d 02 00")
     assert adc.channels(AUTO, command, NO_OP, NO_OP) == [-1, 0, -1, -1]
     assert range_of(adc.chips, 0, 1) == (ads8688.BIPOLAR_10 if command.startswith("85") else ads8688.BIPOLAR_2_5)
+
+
+def test_the_auxiliary_input_is_sampled_until_the_next_command():
+    assert Adc().channels("e000 0000", NO_OP, NO_OP, AUTO, NO_OP) == [-1, 8, 8, 8, 0]
 
 
 def test_an_aborted_frame_changes_nothing():

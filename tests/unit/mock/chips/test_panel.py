@@ -73,7 +73,7 @@ def test_a_reset_that_nobody_saw():
     writer.select_row(1)
     writer.write(wiring.SELECT_MODE_SWITCHES, mode(CONNECT_A, READ))
     writer.pin(wiring.PIN_DRIVE, 1)
-    writer.read(wiring.SELECT_MODE_SWITCHES, b"\0\x05")
+    writer.read(wiring.SELECT_MODE_SWITCHES, b"\0\0\0\x05")
     writer.panel.feed(bytes(writer.stream))
     writer.stream.clear()
     assert writer.panel.lines_driven
@@ -251,17 +251,17 @@ def test_what_is_no_stream_is_refused():
 def test_faults_of_data_lines():
     writer = opened()
     switches = wiring.SELECT_MODE_SWITCHES
-    writer.read(switches, b"\x00\x05")
-    writer.read(switches, b"\x00\x00")
-    assert writer.ask() == b"\x00\x00\x00\x05"
+    writer.read(switches, mode(0, 2))
+    writer.read(switches, mode())
+    assert writer.ask() == mode() + mode(0, 2)
     writer.panel.stick(switches, "miso", 1)
-    writer.read(switches, b"\x00\x05")
-    assert writer.ask() == b"\xff\xff"
+    writer.read(switches, mode(0, 2))
+    assert writer.ask() == b"\xff" * 4
     writer.panel.mend()
     writer.panel.stick(switches, "mosi", 0)
-    writer.read(switches, b"\x00\x03")
-    writer.read(switches, b"\x00\x03")
-    assert writer.ask() == b"\x00\x05\x00\x00"
+    writer.read(switches, mode(0, 1))
+    writer.read(switches, mode(0, 1))
+    assert writer.ask() == mode(0, 2) + mode()
     writer.panel.deaf = True
     assert writer.panel.feed(b"\x08") == b""
 

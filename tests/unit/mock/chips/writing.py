@@ -15,8 +15,8 @@ BIPOLAR_5, BIPOLAR_2_5, UNIPOLAR_5 = 1, 2, 6
 
 
 def mode(*switches: int) -> bytes:
-    """The two bytes for the mode switches, farthest chip first."""
-    return sum(1 << switch for switch in switches).to_bytes(2, "big")
+    """The four bytes for the mode switches, farthest chip first."""
+    return sum(1 << switch for switch in switches).to_bytes(4, "big")
 
 
 class Writer:
