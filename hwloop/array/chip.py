@@ -17,6 +17,7 @@ from hwloop.array.program import adaptive, igvva, ispva
 from hwloop.array.program.common import Outcome, ProgramResult, Verify
 from hwloop.array.program.curves import GateCurve
 from hwloop.drivers.cells import CellPulses, CellReads
+from hwloop.link.protocol import TiaRange
 
 # A cell that moves but misses its target this often, and in this share of all rounds, is not used any more.
 FAILURES_UNTIL_BAD, FAILING_SHARE = 3, 0.2
@@ -35,7 +36,7 @@ class BoardPort(Protocol):
 
     def pulse_and_read(
         self, pulses: CellPulses | None, read_cells: np.ndarray | None, averages: int, sub_averages: int,
-        spread_siemens: float,
+        spread_siemens: float, tia_range: int = TiaRange.COARSE,
     ) -> CellReads | None: ...
 
 
@@ -135,6 +136,10 @@ class Chip:
         reads = self.board.pulse_and_read(None, cells, averages, 1, 1e-6)
         self.conductance_siemens[cells] = reads.conductance_siemens
         return reads
+
+    def read_small(self, cells: np.ndarray, averages: int = 12) -> CellReads:
+        """Read cells (n,) on the fine range, whose offsets are small enough to tell a pristine cell from one in HRS."""
+        return self.board.pulse_and_read(None, cells, averages, 1, 1e-6, TiaRange.FINE)
 
     def read_unknown(self, rows: np.ndarray) -> None:
         """Read the cells of `rows` (of both arrays) that were never read: grounded neighbours load a row too."""

@@ -12,11 +12,11 @@ from hwloop.drivers.cells import CellPulses, Polarity
 from hwloop.errors import LimitError
 from hwloop.link.protocol import LIMIT_FORMING_ATTEMPTS
 
-# Pristine cells lie below 0.1 µS (design notes, section 4); three standard deviations of a reading are added. A cell
-# that was RESET deeply stays above, and is not formed a second time.
-PRISTINE_SIEMENS = 0.2e-6
+# Pristine cells lie below 0.1 µS (design notes, section 4). Where an amplifier's offset is negative, no less than that
+# can be read: up to 0.3 µS on the fine range. A cell that was RESET deeply stays above, and is not formed once more.
+PRISTINE_SIEMENS = 0.5e-6
 # A cell conducts this much and more right after the pulse that forms it; compliance alone gives far more.
-FORMED_SIEMENS = 1.5e-6
+FORMED_SIEMENS = 10e-6
 UNFORMED = "unformed"
 
 
@@ -56,7 +56,7 @@ class FormingResult:
 
 def unformed_cells(chip: Chip, cells: np.ndarray) -> np.ndarray:
     """Those of `cells` (n,) that read as pristine, flat indices."""
-    reads = chip.read(cells)
+    reads = chip.read_small(cells)
     return cells[~reads.saturated & (reads.conductance_siemens < PRISTINE_SIEMENS)]
 
 

@@ -132,7 +132,7 @@ class Passport:
                 found.open_runs = dict(about["open_runs"])
                 for name in _ARRAYS:
                     getattr(found, name)[...] = stored[name]
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise CalibrationError(
                 f"{path}: no passport that can be read ({error}); put back a copy, or remove it where the chip is new"
             ) from error

@@ -9,6 +9,7 @@ import numpy as np
 from hwloop.array.passport import Passport
 from hwloop.drivers.cells import CellPulses, CellReads
 from hwloop.errors import LimitError, UsageError
+from hwloop.link.protocol import TiaRange
 
 if TYPE_CHECKING:
     from hwloop.array.chip import BoardPort
@@ -33,10 +34,10 @@ class PassportPort:
 
     def pulse_and_read(
         self, pulses: CellPulses | None, read_cells: np.ndarray | None, averages: int, sub_averages: int,
-        spread_siemens: float,
+        spread_siemens: float, tia_range: int = TiaRange.COARSE,
     ) -> CellReads | None:
         """As the board's own. Raises LimitError naming a cell that would be over-stressed, before anything is sent."""
-        asked = (read_cells, averages, sub_averages, spread_siemens)
+        asked = (read_cells, averages, sub_averages, spread_siemens, tia_range)
         if pulses is None or not len(pulses.cells):
             return self._board.pulse_and_read(pulses, *asked)
         if self.batches < self._known_batches:

@@ -40,7 +40,7 @@ class FormingStudy:
     def run(self, tools: Tools, cells: np.ndarray) -> Study:
         """Forming voltage of each cell, NaN where it was formed before or did not form."""
         chip = tools.need_chip()
-        before = chip.read(cells).conductance_siemens.copy()
+        before = chip.read_small(cells).conductance_siemens.copy()
         result = form(chip, cells, self.settings, lambda done, total: tools.on_step("forming", done, total))
         after = chip.conductance_siemens[cells]
         volts = np.full(chip.size, np.nan)
@@ -49,7 +49,7 @@ class FormingStudy:
             (
                 cells_field(cells),
                 Field("forming_volts", volts[cells], "V", "amplitude that formed the cell; nan: none did now"),
-                Field("before_siemens", before, "S", "conductance before"),
+                Field("before_siemens", before, "S", "conductance before; on the fine range, which ends at 25 uS"),
                 Field("after_siemens", after, "S", "conductance after forming and RESET"),
             ),
             (

@@ -61,12 +61,13 @@ class YieldTest:
             reads = chip.read(cells, self.averages)
             siemens[read] = reads.conductance_siemens
             tools.on_step("yield", read + 3, self.reads + 3)
-        after = reset_low(chip, cells)
+        after, small = reset_low(chip, cells), chip.read_small(cells)
+        is_pristine = ~small.saturated & (small.conductance_siemens < PRISTINE_SIEMENS)
         tools.on_step("yield", self.reads + 3, self.reads + 3)
         mean = np.maximum(siemens.mean(axis=0), np.finfo(float).tiny)
         sigma = siemens.std(axis=0) / mean
         status = _status(
-            low, high, after, (sigma > _NOISY_SIGMA) | two_levels(siemens), reads.saturated,
+            is_pristine, high, after, (sigma > _NOISY_SIGMA) | two_levels(siemens), reads.saturated,
             _expected_siemens(chip, cells, self.gate_volts),
         )
         counts = {name: int((status == number).sum()) for number, name in enumerate(STATUSES)}
@@ -101,13 +102,13 @@ def _expected_siemens(chip: Chip, cells: np.ndarray, gate_volts: float) -> np.nd
 
 
 def _status(
-    low: np.ndarray, high: np.ndarray, after: np.ndarray, is_noisy: np.ndarray, is_saturated: np.ndarray,
+    is_pristine: np.ndarray, high: np.ndarray, after: np.ndarray, is_noisy: np.ndarray, is_saturated: np.ndarray,
     expected: np.ndarray,
 ) -> np.ndarray:
     """Numbers in STATUSES (n,): the worst that is true of each cell."""
     stays = after > _HIGH_SHARE * high
     conditions = (
-        np.maximum(np.maximum(low, high), after) < PRISTINE_SIEMENS,
+        is_pristine & (high < _STILL_SHARE * expected),
         is_saturated & stays,
         high < _STILL_SHARE * expected,
         stays,

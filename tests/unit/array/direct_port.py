@@ -7,6 +7,7 @@ import numpy as np
 from hwloop.array.program.curves import GateCurve
 from hwloop.array.program.grouping import row_pulses
 from hwloop.drivers.cells import CellPulses, CellReads
+from hwloop.link.protocol import TiaRange
 from hwloop.mock.chip_truth import ChipTruth
 from hwloop.mock.devices import CellArray
 
@@ -33,7 +34,7 @@ class DirectPort:
 
     def pulse_and_read(
         self, pulses: CellPulses | None, read_cells: np.ndarray, averages: int, sub_averages: int,
-        spread_siemens: float,
+        spread_siemens: float, tia_range: int = TiaRange.COARSE,
     ) -> CellReads:
         if pulses is not None and pulses.cells.size:
             self._pulse(pulses)
@@ -41,10 +42,12 @@ class DirectPort:
         row_ticks = TICKS_PER_MICROSECOND * (20 + 16 * averages * sub_averages)
         at = self.ticks + row_ticks * place
         self.ticks += row_ticks * row.size
+        range_amps = RANGE_AMPS if tia_range == TiaRange.COARSE else RANGE_AMPS / 10
         amps = READ_VOLTS * self.cell_array.conductance(read_cells, at)
         noise = self._random.standard_normal((sub_averages, read_cells.size)) * self._noise_amps / np.sqrt(averages)
-        codes = np.rint(np.clip((amps + noise) / RANGE_AMPS, 0, 1) * 65535)
-        parts = codes * (RANGE_AMPS / 65535 / READ_VOLTS)
+        noise *= range_amps / RANGE_AMPS
+        codes = np.rint(np.clip((amps + noise) / range_amps, 0, 1) * 65535)
+        parts = codes * (range_amps / 65535 / READ_VOLTS)
         mean = parts.mean(axis=0)
         steady = (np.abs(parts - mean) <= spread_siemens).all(axis=0)
         return CellReads(mean, steady, (codes == 65535).any(axis=0))

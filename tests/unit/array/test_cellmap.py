@@ -63,3 +63,10 @@ def test_nothing_is_taken_over_where_one_cell_is_outside(tmp_path, line, message
 def test_missing_file_is_a_calibration_error(tmp_path):
     with pytest.raises(CalibrationError, match="cannot be read"):
         CellMap(4, 3).import_list(tmp_path / "none.csv")
+
+
+def test_slow_and_noisy_cells_are_noted_and_used():
+    cell_map = CellMap(4, 2)
+    for cell, status in ((0, "slow"), (1, "noisy"), (2, "slow, avoided"), (3, "stuck low")):
+        cell_map.mark(np.array([cell]), status)
+    assert np.flatnonzero(~cell_map.usable().ravel()).tolist() == [2, 3]
