@@ -24,21 +24,23 @@ def running(start, inputs):
         registry = Path(os.environ["XDG_RUNTIME_DIR"]) / "hwloop"
         wait_for(lambda: registry.is_dir() and any(path.suffix != ".safe" for path in registry.iterdir()))
         if REFERENCE_ALONE[0] in more:
-            time.sleep(1.0)     # until the board has started
+            wait_for(lambda: has_told(process, "board"))
+            time.sleep(0.5)     # until the reference is under way
         else:
-            wait_for(lambda: has_programmed(process))
+            wait_for(lambda: has_told(process, "programmed"))
         assert process.poll() is None, process.stderr.read()
         return process
 
     return start_run
 
 
-def has_programmed(process):
-    """Whether the journal of the only run says that cells were written."""
+def has_told(process, event):
+    """Whether the journal of the only run has that event: "board" once the session is open, "programmed" once cells
+    were written."""
     assert process.poll() is None, process.stderr.read()
     for path in Path("runs").glob("*.journal"):
         with Journal.open(path) as journal:
-            return journal.first_event("programmed") is not None
+            return journal.first_event(event) is not None
     return False
 
 
