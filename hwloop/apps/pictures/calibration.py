@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +13,8 @@ from hwloop.apps.pictures.figure import ANALOG_COLOUR, LIMIT_COLOUR, clear_frame
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_TRACES, MOST_CHANNELS = 4, 64
+MOST_TRACES, MOST_CHANNELS, FEW_POINTS = 4, 64, 40
+_UNIT = re.compile(r" \(([VASsHz]+|ohm|Ohm|Ω)\)$")
 
 
 class Traced(Protocol):
@@ -39,15 +41,28 @@ def draw_calibration(title: str, traces: Sequence[Traced]) -> Figure:
         chosen = np.unique(np.linspace(0, len(y) - 1, min(len(y), MOST_CHANNELS)).astype(int))
         for channel in chosen:
             along = x[channel] if len(x) == len(y) else x[0]
-            upper.plot(along, y[channel], ".", markersize=3, color=ANALOG_COLOUR, alpha=0.6)
-            lower.plot(along, residual[channel], ".", markersize=3, color=ANALOG_COLOUR, alpha=0.6)
+            size = 3 if y.size > FEW_POINTS else 7
+            upper.plot(along, y[channel], ".", markersize=size, color=ANALOG_COLOUR, alpha=0.6)
+            lower.plot(along, residual[channel], ".", markersize=size, color=ANALOG_COLOUR, alpha=0.6)
         many = f", {len(y)} channels" if len(y) > 1 else ""
         upper.set_title(f"{trace.title}{many}", fontsize=9)
-        upper.set_ylabel(trace.y_label, fontsize=8)
-        lower.set_ylabel(f"residual ({trace.residual_unit})", fontsize=8)
-        lower.set_xlabel(trace.x_label, fontsize=8)
+        _label(upper.yaxis, trace.y_label)
+        _label(lower.yaxis, f"residual ({trace.residual_unit})")
+        _label(upper.xaxis, trace.x_label)
+        upper.set_xlabel("")
+        _label(lower.xaxis, trace.x_label)
         lower.axhline(0.0, color=LIMIT_COLOUR, linewidth=0.8)
         for one in (upper, lower):
             one.tick_params(labelsize=7)
             clear_frame(one)
     return figure
+
+
+def _label(axis, label: str) -> None:
+    """The label of an axis; where it ends in an SI unit, that stands at the ticks with a prefix: 5 mV, 100 uS."""
+    from matplotlib.ticker import EngFormatter
+
+    if found := _UNIT.search(label):
+        axis.set_major_formatter(EngFormatter(unit=found[1], places=None, usetex=False))
+        label = label[: found.start()]
+    axis.set_label_text(label, fontsize=8)
