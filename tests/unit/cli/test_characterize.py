@@ -163,3 +163,10 @@ def test_yield_marks_the_map_that_placement_goes_by(here):
     assert masked["slow, avoided"] == found["slow"] and masked["noisy"] == found["noisy"]
     bad = sum(found[name] for name in ("unformed", "stuck_low", "stuck_high", "no_response", "slow"))
     assert found["usable"] == 512 - bad
+
+
+def test_pulses_of_a_calibration_are_in_the_passport_too(here):
+    Path("rig.toml").write_text('[board]\nstate = "chip.npz"\n')
+    assert here("calibrate", "gate-curve", "--rig", "rig.toml").returncode == 0
+    told = document(here("array", "passport", *KEPT, "--json"))
+    assert told["pulsed"] == 512 and told["pulses"]["set"] == 6 * 512
