@@ -20,7 +20,9 @@ AMPLIFIER_OFFSET_VOLTS = 5e-6           # σ, zero-drift amplifiers
 INPUT_DAC = (2e-3, 2e-3, 0.3e-3)     # σ of offset in volts, of gain, of bend in volts at full scale
 PULSE_DAC = (2e-3, 2e-3, 0.3e-3)        # column amplitudes and gate
 OUTPUT_ADC = (1e-3, 1e-2, 50e-6)      # at the amplifier's output, with the gain of 8
-TIA_GAIN, TIA_OFFSET = 1e-2, 4e-3       # σ; offsets in parts of the range
+TIA_GAIN = 1e-2                         # σ
+# Mean and σ, in parts of the range: chains that only give codes from 0 up are built not to hide a small current.
+TIA_PEDESTAL, TIA_OFFSET = 3e-3, 7e-4
 READ_GAIN, REFERENCE_GAIN = 2e-3, 5e-4
 BIAS_GAIN, BIAS_OFFSET = 1e-2, 5e-4     # offsets in parts of the range
 RESISTOR_LIMIT, COMPENSATION_LIMIT, FEEDBACK_LIMIT = 0.01, 0.005, 0.02
@@ -131,7 +133,9 @@ def draw_board(serial: int, rows: int, columns: int, converter_errors: bool, amp
             9, columns, OUTPUT_ADC, wire.SCALE_OUTPUT_FULL_SCALE_MICROVOLTS * 1e-6 / wire.SCALE_OUTPUT_GAIN
         ),
         tia_gain=1.0 + TIA_GAIN * draw.normal(12, 2 * columns).reshape(2, columns),
-        tia_offset_amps=tia_full_scale * TIA_OFFSET * draw.normal(13, 2 * columns).reshape(2, columns),
+        tia_offset_amps=tia_full_scale * (
+            TIA_PEDESTAL * converter_errors + TIA_OFFSET * draw.normal(13, 2 * columns).reshape(2, columns)
+        ),
         read_volts=wire.SCALE_READ_MICROVOLTS * 1e-6 * float(1.0 + READ_GAIN * draw.normal(14, 1)[0]),
         input_ohms=1e9 / wire.SCALE_INPUT_NANOSIEMENS * (1.0 + RESISTOR_LIMIT * draw.uniform(15, rows)),
         compensation_step_siemens=ladder_siemens(wire.SCALE_COMPENSATION_FULL_SCALE_NANOSIEMENS, COMPENSATION_BITS)

@@ -161,7 +161,12 @@ def _nominal_volts(scales: Scales, name: str, code: int) -> float:
 
 
 def _code(code: int, convert: Callable[[int], float] | None, unit: str) -> str:
-    return str(code) if convert is None else f"{code} ({_si(float(convert(code)), unit)})"
+    if convert is None:
+        return str(code)
+    try:
+        return f"{code} ({_si(float(convert(code)), unit)})"
+    except IndexError:
+        return str(code)    # a code, a row or a column that the board does not have
 
 
 def _si(value: float, unit: str) -> str:
@@ -283,8 +288,9 @@ def _hold(reader: _Reader, scales: Scales | None) -> Iterator[str]:
     while reader.left:
         number, code = reader.word(), reader.word(signed=what in (wire.Hold.INPUT, wire.Hold.BIAS))
 
-        def value(code: int) -> float:
-            return convert(code, divider) if what == wire.Hold.BIAS else convert(code)
+        def value(code: int, number: int = number) -> float:
+            at = {wire.Hold.GATE: (), wire.Hold.BIAS: (divider, number)}.get(what, (number,))
+            return convert(code, *at)
 
         yield f"  {channel} {number}: {name} {_code(code, convert and value, unit)}"
 
