@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Session:
     calibrations: InUse
     run: Run | None = None
     kept: KeptPassport | None = None
+    instruments: rig.Instruments = rig.Instruments(None, None)
 
     def counters(self) -> Counters:
         """What the run cost so far."""
@@ -138,8 +139,11 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(settings: RunSettings, report: Report, run: Run | None = None) -> Iterator[Session]:
-    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out.
+def open_session(
+    settings: RunSettings, report: Report, run: Run | None = None, instruments: Sequence[str] = ()
+) -> Iterator[Session]:
+    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out. `instruments`
+    ("smu", "daq") are opened beside it.
 
     With a `run` every exchange goes into its journal; a replayed run has a recording in place of the board. Stop
     requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
@@ -149,12 +153,16 @@ def open_session(settings: RunSettings, report: Report, run: Run | None = None) 
         settling.warm_up()
         passport.warm_up()
         is_new = is_new_chip(settings)
-        with run.open_rig(signals.check) if run else rig.open_rig(settings, signals.check) as opened:
+        with (
+            run.open_rig(signals.check, instruments) if run
+            else rig.open_rig(settings, signals.check, instruments=instruments)
+        ) as opened, rig.open_instruments(settings, opened, instruments, signals.check) as beside:
             session, is_finished = None, False
             try:
                 with signals.shielded():
                     opened.board.open()
                 session = _session(settings, opened, report, run, is_new)
+                session.instruments = beside
                 yield session
                 is_finished = True
             finally:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hwloop.array.passport import Passport
+from hwloop.runlog.run_file import read_run
 
 KEPT = ("--state", "chip.npz")
 FEW = ("--rows", "0:2", "--array", "A")
@@ -170,3 +171,18 @@ def test_pulses_of_a_calibration_are_in_the_passport_too(here):
     assert here("calibrate", "gate-curve", "--rig", "rig.toml").returncode == 0
     told = document(here("array", "passport", *KEPT, "--json"))
     assert told["pulsed"] == 512 and told["pulses"]["set"] == 6 * 512
+
+
+def test_a_source_meter_and_the_board_see_the_same_cells(here):
+    cells = ("--rows", "0", "--columns", "0:3", "--array", "A", "--yes", "--json")
+    by_board = document(here("characterize", "iv", *cells))
+    by_smu = document(here("characterize", "iv", "--with-smu", *cells))
+    currents = []
+    for found in (by_board, by_smu):
+        assert found["median_deviation_from_read"] < 0.02
+        record = read_run(Path(found["run_file"]))
+        fields = {field.name: np.asarray(field.values) for field in record.fields}
+        currents.append(fields["low_amps"][0] / fields["low_volts"][0])
+    assert currents[0] == pytest.approx(currents[1], rel=0.01)
+    refused = here("replay", by_smu["run_file"])
+    assert refused.returncode == 2 and "source meter" in refused.stderr
