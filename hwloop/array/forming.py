@@ -12,8 +12,8 @@ from hwloop.drivers.cells import CellPulses, Polarity
 from hwloop.errors import LimitError
 from hwloop.link.protocol import LIMIT_FORMING_ATTEMPTS
 
-# Pristine cells lie below 0.1 µS (design notes, section 4). Where an amplifier's offset is negative, no less than that
-# can be read: up to 0.3 µS on the fine range. A cell that was RESET deeply stays above, and is not formed once more.
+# Pristine cells lie below 0.1 µS (design notes, section 4); the rest is room for what is not known of the fine range's
+# offsets. A cell that was RESET deeply stays above, and is not formed once more.
 PRISTINE_SIEMENS = 0.5e-6
 # A cell conducts this much and more right after the pulse that forms it; compliance alone gives far more.
 FORMED_SIEMENS = 10e-6

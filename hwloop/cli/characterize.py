@@ -58,6 +58,7 @@ _characterization(
 )
 _characterization(
     "iv", "Switching loops, pulse by pulse, and currents at low voltages in both states.",
+    click.option("--with-smu", is_flag=True, help="Sweep the cells at low voltages with the source meter, one by one."),
 )
 _characterization("gate", "Conductance after SET against the gate voltage.")
 _characterization(

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from hwloop import __version__, holders, rig, signals
-from hwloop.array import settling
+from hwloop.array import passport, settling
 from hwloop.array.cellmap import CellMap
-from hwloop.array.chip import Chip
+from hwloop.array.chip import BoardPort, Chip
 from hwloop.calibration.constants import BoardConstants
 from hwloop.calibration.kinds import BOARD, KINDS
 from hwloop.calibration.record import Calibration, Instrument, Parameter, Versions
@@ -24,6 +24,7 @@ from hwloop.calibration.usage import choose
 from hwloop.config import RunSettings
 from hwloop.controller.calibrations import array_subject, board_subject, conditions_now, store_of
 from hwloop.controller.output_files import check_folder
+from hwloop.controller.passports import is_new_chip, passport_in_use
 from hwloop.controller.session import gate_curve, program_settings
 from hwloop.drivers.board import Board
 from hwloop.errors import CalibrationError, GoalNotReachedError, HwloopError
@@ -126,13 +127,19 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
     roles = [role for role in ROLES if settings.rig.board.is_simulated or getattr(settings.rig, role).resource]
     with signals.deferred(), holders.hold(*rig.holder_key(settings)) as hold:
         settling.warm_up()
+        passport.warm_up()
+        is_new = is_new_chip(settings)
         with rig.open_rig(settings, signals.check, instruments=roles) as opened:
             board = opened.board
             if settings.dry_run:
                 return CalibratePlan(tuple((kind, PROCEDURES[kind].plan(Tools(board))) for kind in kinds))
             check_folder(RUNS)
-            with rig.open_instruments(settings, opened, roles, signals.check) as instruments, _open(board, hold):
-                bench = _Calibrating(settings, report, board, instruments)
+            serial = board.identity.array_serial or settings.rig.array.serial or 0
+            with (
+                rig.open_instruments(settings, opened, roles, signals.check) as instruments, _open(board, hold),
+                passport_in_use(settings, board, serial, is_new, report) as port,
+            ):
+                bench = _Calibrating(settings, report, board, port, serial, instruments)
                 bench.wait_for_temperature()
                 done, skipped = [], []
                 for kind in kinds:
@@ -162,10 +169,13 @@ def _open(board: Board, hold: holders.Hold) -> Iterator[None]:
 class _Calibrating:
     """A bench at work: what is known so far, and what is measured with."""
 
-    def __init__(self, settings: RunSettings, report: Report, board: Board, instruments: rig.Instruments):
+    def __init__(
+        self, settings: RunSettings, report: Report, board: Board, port: BoardPort, array_serial: int,
+        instruments: rig.Instruments,
+    ):
         self._settings, self._report, self._board, self._instruments = settings, report, board, instruments
-        self._array_serial = board.identity.array_serial or settings.rig.array.serial or 0
-        self._subjects = {BOARD: board_subject(board), "array": array_subject(board, self._array_serial)}
+        self._port, self._map_path = port, rig.cell_map_path(settings, array_serial)
+        self._subjects = {BOARD: board_subject(board), "array": array_subject(board, array_serial)}
         self._store = store_of(settings.rig.calibration)
         self._celsius = board.temperature_celsius()
         # What was calibrated before and still holds; kinds that are taken now take its place one after the other.
@@ -220,8 +230,11 @@ class _Calibrating:
         programming = dataclasses.replace(
             program_settings(self._settings.rig.program), gate_curve=gate_curve(values, size)
         )
+        cell_map = CellMap(board.rows, board.columns)
+        if self._map_path is not None and self._map_path.exists():
+            cell_map.import_list(self._map_path)
         return Tools(
-            board=board, chip=Chip(board, CellMap(board.rows, board.columns), programming), smu=self._instruments.smu,
+            board=board, chip=Chip(self._port, cell_map, programming), smu=self._instruments.smu,
             daq=self._instruments.daq, on_step=lambda phase, done, total: self._report.step(phase, done, total),
             known=self._known, daq_channels=self._settings.rig.daq.channel + np.arange(DAQ_PINS),
         )

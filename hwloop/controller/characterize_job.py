@@ -24,6 +24,7 @@ from hwloop.procedures.characterize_gate import GateStudy
 from hwloop.procedures.characterize_iv import IvStudy
 from hwloop.procedures.characterize_noise import NoiseStudy
 from hwloop.procedures.characterize_retention import RetentionStudy
+from hwloop.procedures.characterize_smu import SweepCells
 from hwloop.procedures.characterize_study import Characterization
 from hwloop.procedures.tools import Tools
 from hwloop.report import Report
@@ -44,6 +45,7 @@ class CharacterizeOptions:
     reads: int = 256
     pulses: int = 1000
     stress_volts: float = 0.4
+    with_smu: bool = False
     pictures: Path | None = None
     run_file: Path | None = None
 
@@ -53,7 +55,7 @@ class CharacterizeOptions:
             case "forming":
                 return FormingStudy()
             case "iv":
-                return IvStudy()
+                return IvStudy(sweep=SweepCells() if self.with_smu else None)
             case "gate":
                 return GateStudy()
             case "endurance":
@@ -79,8 +81,13 @@ def run_characterize(
         geometry = BOARDS[settings.rig.board.name]
         count = len(cells_of(geometry, options.arrays, rows, columns))
         return PlannedWork(f"characterize {options.what}", work.plan(count, geometry.columns))
+    if options.with_smu and source.journal is not None:
+        raise UsageError(
+            "this run was measured with a source meter, whose readings are not in its journal; its run file has them, "
+            "and what was not finished has to be measured again"
+        )
     with begin_run("characterize", options, settings, report, source) as run:
-        with open_session(settings, run.report, run) as session:
+        with open_session(settings, run.report, run, ("smu",) if options.with_smu else ()) as session:
             cells = cells_of(session.chip, options.arrays, rows, columns)
             if options.what != "forming":
                 cells = cells[session.chip.map.usable().ravel()[cells]]
@@ -110,4 +117,4 @@ def run_characterize(
 
 
 def _tools(session: Session, report: Report) -> Tools:
-    return Tools(board=session.board, chip=session.chip, on_step=report.step)
+    return Tools(board=session.board, chip=session.chip, smu=session.instruments.smu, on_step=report.step)

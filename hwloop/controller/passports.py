@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwloop import rig, signals
 from hwloop.array.passport import DoseLimits, Passport, passport_path
 from hwloop.array.passport_port import PassportPort
 from hwloop.config import RunSettings
@@ -46,11 +49,11 @@ class KeptPassport:
 
 
 def keep_passport(
-    settings: RunSettings, board: Board, array_serial: int, map_path: Path | None, is_new_chip: bool, run: Run | None
+    settings: RunSettings, board: Board, array_serial: int, map_path: Path | None, is_new: bool, run: Run | None
 ) -> KeptPassport | None:
     """The passport of the chip in the socket, a new one where there is none; None where a recording is replayed.
 
-    `is_new_chip`: a simulated chip that began with this session, so that an older passport is another one's.
+    `is_new`: a simulated chip that began with this session, so that an older passport is another one's.
     Raises CalibrationError where the file cannot be read or is another chip's.
     """
     if run is not None and run.source.is_replay:
@@ -58,7 +61,7 @@ def keep_passport(
     path = passport_path(map_path) if map_path is not None else None
     limits = _limits(board)
     passport = Passport(board.rows, board.columns, array_serial, limits)
-    if path is not None and path.exists() and not is_new_chip:
+    if path is not None and path.exists() and not is_new:
         passport = Passport.load(path, limits)
         if (passport.rows, passport.columns, passport.array_serial) != (board.rows, board.columns, array_serial):
             raise CalibrationError(
@@ -69,6 +72,26 @@ def keep_passport(
     # Without a file nothing is known of what a run gave before it was cut off, so all of it is noted again.
     known = passport.open_runs.get(run_name, 0) if run_name else 0
     return KeptPassport(PassportPort(board, passport, known), path, run_name, len(passport.worn_cells()))
+
+
+@contextlib.contextmanager
+def passport_in_use(
+    settings: RunSettings, board: Board, array_serial: int, is_new: bool, report: Report
+) -> Iterator[PassportPort]:
+    """The way to the chip for work that is no run, such as a calibration: what its cells get is kept in any case."""
+    kept = keep_passport(settings, board, array_serial, rig.cell_map_path(settings, array_serial), is_new, None)
+    try:
+        yield kept.port
+    finally:
+        with signals.shielded():
+            kept.save(True, report)
+
+
+def is_new_chip(settings: RunSettings) -> bool:
+    """Whether the chip begins with this session: a simulated one of which nothing was kept. To be asked before the rig
+    is opened."""
+    board = settings.rig.board
+    return board.is_simulated and (board.state is None or not board.state.exists())
 
 
 def _limits(board: Board) -> DoseLimits:

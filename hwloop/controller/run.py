@@ -129,14 +129,16 @@ class Run:
     def _state_path(self) -> Path:
         return self._writer.path.with_suffix(".state")
 
-    def open_rig(self, between_exchanges: Callable[[], None]) -> contextlib.AbstractContextManager[rig.OpenRig]:
-        """The rig of this run: its board, or the recording."""
+    def open_rig(
+        self, between_exchanges: Callable[[], None], instruments: Sequence[str] = ()
+    ) -> contextlib.AbstractContextManager[rig.OpenRig]:
+        """The rig of this run: its board, with `instruments` beside it, or the recording."""
         if self.is_over:
             link = RecordedLink(self._recording, f"recording {self.name}")
             return rig.recorded_rig(link, between_exchanges)
         keep = self.keep
         self._had_state = keep is not None and keep.state.exists()
-        return rig.open_rig(self.settings, between_exchanges, keep, self._connect)
+        return rig.open_rig(self.settings, between_exchanges, keep, self._connect, instruments)
 
     def journal_cost(self) -> JournalCost | None:
         """What keeping the journal took; None for a replay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from hwloop.controller.calibrations import choose_calibrations
 from hwloop.controller.counters import Counters, HostClock
 from hwloop.controller.half_step import AnalogHalfStep
 from hwloop.controller.outcome import RunOutcome
-from hwloop.controller.passports import KeptPassport, keep_passport
+from hwloop.controller.passports import KeptPassport, is_new_chip, keep_passport
 from hwloop.controller.run import Run
 from hwloop.drivers.board import Board, OutputCalibration
 from hwloop.errors import HwloopError
@@ -55,6 +55,7 @@ class Session:
     calibrations: InUse
     run: Run | None = None
     kept: KeptPassport | None = None
+    instruments: rig.Instruments = rig.Instruments(None, None)
 
     def counters(self) -> Counters:
         """What the run cost so far."""
@@ -138,8 +139,11 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(settings: RunSettings, report: Report, run: Run | None = None) -> Iterator[Session]:
-    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out.
+def open_session(
+    settings: RunSettings, report: Report, run: Run | None = None, instruments: Sequence[str] = ()
+) -> Iterator[Session]:
+    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out. `instruments`
+    ("smu", "daq") are opened beside it.
 
     With a `run` every exchange goes into its journal; a replayed run has a recording in place of the board. Stop
     requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
@@ -148,13 +152,17 @@ def open_session(settings: RunSettings, report: Report, run: Run | None = None) 
         # Compiling can hold back the heartbeat for longer than the board waits: done before the board listens for one.
         settling.warm_up()
         passport.warm_up()
-        is_new_chip = _is_new_chip(settings)
-        with run.open_rig(signals.check) if run else rig.open_rig(settings, signals.check) as opened:
+        is_new = is_new_chip(settings)
+        with (
+            run.open_rig(signals.check, instruments) if run
+            else rig.open_rig(settings, signals.check, instruments=instruments)
+        ) as opened, rig.open_instruments(settings, opened, instruments, signals.check) as beside:
             session, is_finished = None, False
             try:
                 with signals.shielded():
                     opened.board.open()
-                session = _session(settings, opened, report, run, is_new_chip)
+                session = _session(settings, opened, report, run, is_new)
+                session.instruments = beside
                 yield session
                 is_finished = True
             finally:
@@ -176,12 +184,6 @@ def open_session(settings: RunSettings, report: Report, run: Run | None = None) 
         )
 
 
-def _is_new_chip(settings: RunSettings) -> bool:
-    """Whether the chip begins with this session: a simulated one of which nothing was kept."""
-    board = settings.rig.board
-    return board.is_simulated and (board.state is None or not board.state.exists())
-
-
 def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextManager[holders.Hold | None]:
     """The port, held by this process; a replay holds none."""
     if run and run.is_over:
@@ -190,7 +192,7 @@ def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextM
 
 
 def _session(
-    settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None, is_new_chip: bool
+    settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None, is_new: bool
 ) -> Session:
     board = opened.board
     serial = board.identity.array_serial or settings.rig.array.serial or 0
@@ -205,7 +207,7 @@ def _session(
         cell_map.import_list(map_path)
     curve = gate_curve(calibrations.values(), 2 * board.rows * board.columns)
     programming = dataclasses.replace(program_settings(settings.rig.program), gate_curve=curve)
-    kept = keep_passport(settings, board, serial, map_path, is_new_chip, run)
+    kept = keep_passport(settings, board, serial, map_path, is_new, run)
     chip = Chip(kept.port if kept else board, cell_map, programming)
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
     clock = HostClock(time.process_time, time.monotonic)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwloop.drivers.smu.checks import require_within_limit
 from hwloop.drivers.smu.settings import SmuSetting
 from hwloop.errors import LimitError
 from hwloop.link.protocol import Route
@@ -50,7 +51,7 @@ class SweepCells:
                 board.ports.route(Route.CELL_TO_SMU, array, row, column)
                 smu.output(True)
                 readings = smu.sweep(volts)
-                smu.require_within_limit(readings)
+                require_within_limit(smu.port.name, readings)
                 smu.output(False)
                 found[:, :, place] = readings.volts, readings.amps
                 tools.on_step("sweeps", place + 1, len(cells))
