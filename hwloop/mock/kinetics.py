@@ -62,6 +62,8 @@ def _set_landing(laws, siemens_per_volt, threshold_volts, amplitude_volts, gate_
 def _reset_landing(laws, volts, conductance, key):
     """Where a RESET of effective amplitude `volts` would take a cell of `conductance` (siemens) that has no HRS."""
     equilibrium = RESET_START_SIEMENS - RESET_SIEMENS_PER_VOLT * (volts - RESET_START_VOLTS)
+    if equilibrium >= conductance:
+        return conductance
     remaining = 0.0
     if laws.stochastic:
         if uniform(derive(key, 1)) < RESET_FAILURE:
