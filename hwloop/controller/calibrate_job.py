@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +22,11 @@ from hwloop.calibration.record import Calibration, Instrument, Parameter, Versio
 from hwloop.calibration.usage import choose
 from hwloop.config import RunSettings
 from hwloop.controller.calibrations import array_subject, board_subject, conditions_now, store_of
+from hwloop.controller.opening import open_board
 from hwloop.controller.output_files import check_folder
 from hwloop.controller.session import gate_curve, program_settings
 from hwloop.drivers.board import Board
-from hwloop.errors import CalibrationError, GoalNotReachedError, HwloopError
+from hwloop.errors import CalibrationError, GoalNotReachedError
 from hwloop.link.protocol import TICK_HERTZ
 from hwloop.procedures.catalogue import PROCEDURES
 from hwloop.procedures.tools import DAQ_PINS, Findings, Plan, Tools
@@ -131,7 +131,7 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
             if settings.dry_run:
                 return CalibratePlan(tuple((kind, PROCEDURES[kind].plan(Tools(board))) for kind in kinds))
             check_folder(RUNS)
-            with rig.open_instruments(settings, opened, roles, signals.check) as instruments, _open(board, hold):
+            with rig.open_instruments(settings, opened, roles, signals.check) as instruments, open_board(board, hold):
                 bench = _Calibrating(settings, report, board, instruments)
                 bench.wait_for_temperature()
                 done, skipped = [], []
@@ -143,20 +143,6 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
                             raise
                         skipped.append((kind, str(error)))
                 return CalibrateResult(tuple(done), tuple(skipped))
-
-
-@contextlib.contextmanager
-def _open(board: Board, hold: holders.Hold) -> Iterator[None]:
-    """The board's session, and every line grounded at its end, whatever happened."""
-    with signals.shielded():
-        board.open()
-    try:
-        yield
-    finally:
-        with signals.shielded():
-            with contextlib.suppress(HwloopError):
-                board.safe()
-            hold.acknowledge_safe()
 
 
 class _Calibrating:
