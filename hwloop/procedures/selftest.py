@@ -109,8 +109,8 @@ class SelfTest:
     def references(self) -> list[Check]:
         """Resistors of the board in place of a cell, through every column's transimpedance amplifier."""
         describe, scales, known = self._board.describe, self._board.scales, self._known
-        ohms = np.array([describe.reference_low_ohms, describe.reference_high_ohms], float)
-        ohms = known["reference_ohms"].value if "reference_ohms" in known else ohms
+        nominal_ohms = np.array([describe.reference_low_ohms, describe.reference_high_ohms], float)
+        ohms = known["reference_ohms"].value if "reference_ohms" in known else nominal_ohms
         checks, how = [], _by(knows_currents(known))
         for reference, tia_range in REFERENCES:
             requests: list[PortRequest] = []
@@ -124,7 +124,7 @@ class SelfTest:
             limit = reference_limit_siemens(
                 known, expected, reference, tia_range, scales.range_siemens(tia_range), scales.read_volts, SAMPLES
             )
-            name = f"resistor {ohms[reference] / 1e3:.3g} kohm, {tia_range.name.lower()} range"
+            name = f"resistor {nominal_ohms[reference] / 1e3:.3g} kohm, {tia_range.name.lower()} range"
             checks.append(_worst(name, siemens, expected, limit, "S", how))
         return checks
 
