@@ -1,4 +1,4 @@
-"""`hwloop board`: who is there, and the safe state."""
+"""`hwloop board`: who is there, whether it is sound, and the safe state."""
 
 import click
 
@@ -8,7 +8,7 @@ from hwloop.cli.frame import Group
 
 @click.group("board", cls=Group)
 def command() -> None:
-    """Identify the board, or make it safe."""
+    """Identify the board, test it, or make it safe."""
 
 
 @command.command("info")
@@ -35,3 +35,17 @@ def safe() -> None:
 
     with progress.report() as report:
         output.emit(board_job.board_safe(settings, report))
+
+
+@command.command("selftest")
+def selftest() -> None:
+    """Accept a board without instruments: supply, DAC-ADC loop back, reference resistors, leakage, continuity.
+
+    Every figure is measured against its limits, by the board's calibrations where they hold. Cells are read only.
+    """
+    settings = context.settings()
+
+    from hwloop.controller import selftest_job
+
+    with progress.report() as report:
+        output.emit(selftest_job.self_test(settings, report))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +22,12 @@ from hwloop.calibration.record import Calibration, Instrument, Parameter, Versio
 from hwloop.calibration.usage import choose
 from hwloop.config import RunSettings
 from hwloop.controller.calibrations import array_subject, board_subject, conditions_now, store_of
+from hwloop.controller.opening import open_board
 from hwloop.controller.output_files import check_folder
 from hwloop.controller.passports import is_new_chip, passport_in_use
 from hwloop.controller.session import gate_curve, program_settings
 from hwloop.drivers.board import Board
-from hwloop.errors import CalibrationError, GoalNotReachedError, HwloopError
+from hwloop.errors import CalibrationError, GoalNotReachedError
 from hwloop.link.protocol import TICK_HERTZ
 from hwloop.procedures.catalogue import PROCEDURES
 from hwloop.procedures.tools import DAQ_PINS, Findings, Plan, Tools
@@ -136,7 +136,7 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
             check_folder(RUNS)
             serial = board.identity.array_serial or settings.rig.array.serial or 0
             with (
-                rig.open_instruments(settings, opened, roles, signals.check) as instruments, _open(board, hold),
+                rig.open_instruments(settings, opened, roles, signals.check) as instruments, open_board(board, hold),
                 passport_in_use(settings, board, serial, is_new, report) as port,
             ):
                 bench = _Calibrating(settings, report, board, port, serial, instruments)
@@ -150,20 +150,6 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
                             raise
                         skipped.append((kind, str(error)))
                 return CalibrateResult(tuple(done), tuple(skipped))
-
-
-@contextlib.contextmanager
-def _open(board: Board, hold: holders.Hold) -> Iterator[None]:
-    """The board's session, and every line grounded at its end, whatever happened."""
-    with signals.shielded():
-        board.open()
-    try:
-        yield
-    finally:
-        with signals.shielded():
-            with contextlib.suppress(HwloopError):
-                board.safe()
-            hold.acknowledge_safe()
 
 
 class _Calibrating:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,3 +58,12 @@ def choose_calibrations(settings: RunSettings, board: Board, array_serial: int) 
     return choose(
         store_of(rig.calibration), subjects, conditions_now(settings, board), rig.calibration.allow_stale
     )
+
+
+def choose_whatever_there_is(settings: RunSettings, board: Board) -> InUse:
+    """As `choose_calibrations`, but what does not hold is among it and says why, and what is missing is no refusal:
+    for what looks at calibrations. Raises CalibrationError where a file is damaged."""
+    calibration = dataclasses.replace(settings.rig.calibration, allow_stale=True)
+    rig = dataclasses.replace(settings.rig, calibration=calibration)
+    serial = board.identity.array_serial or rig.array.serial or 0
+    return choose_calibrations(dataclasses.replace(settings, rig=rig), board, serial)
