@@ -36,10 +36,15 @@ def form(rows: range | None, arrays: str, state: Path | None, pristine: bool | N
 @click.option("--array", "arrays", type=ARRAYS, default="A", show_default=True, help="Which array; both: stacked A, B.")
 @range_of("rows")
 @click.option("--averages", type=click.IntRange(1, 1000), metavar="N", help="Samples a cell.")
+@click.option(
+    "--with", "reader", type=click.Choice(["board", "smu", "daq"]), default="board", show_default=True,
+    help="What reads: the board itself, or an instrument at its ports.",
+)
 @simulated_board
 def read(
-    target: Path, arrays: str, rows: range | None, averages: int | None, state: Path | None, pristine: bool | None
-) -> None:
+    target: Path, arrays: str, rows: range | None, averages: int | None, reader: str, state: Path | None,
+    pristine: bool | None,
+) -> None:  # fmt: skip
     """Read conductances into a matrix file (.npy or .csv, siemens); an existing file is kept and refused."""
     settings = context.settings(
         board_options={"state": state, "pristine": pristine}, program_options={"averages": averages}
@@ -48,7 +53,7 @@ def read(
     from hwloop.controller import array_job
 
     with progress.report() as report:
-        output.emit(array_job.read_array(settings, report, target=target, arrays=arrays, rows=rows))
+        output.emit(array_job.read_array(settings, report, target=target, arrays=arrays, rows=rows, reader=reader))
 
 
 @command.command("program")
