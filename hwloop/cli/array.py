@@ -65,10 +65,14 @@ def read(
 @click.option("--strategy", metavar="adaptive|ispva|igvva", help="How to program.")
 @click.option("--tolerance", metavar="FRACTION", help="Accepted deviation, as a fraction of the conductance range.")
 @click.option("--table", type=FILE, metavar="OUT.csv", help="Write the outcome of every cell.")
+@click.option(
+    "--verify-with", type=click.Choice(["board", "smu"]), default="board", show_default=True,
+    help="What says in the end which cells are at their targets.",
+)
 @simulated_board
 def program(
     source: Path, arrays: str, row: int, column: int, unit: str, strategy: str | None, tolerance: str | None,
-    table: Path | None, state: Path | None, pristine: bool | None,
+    table: Path | None, verify_with: str, state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
     """Program and verify the conductances of a matrix file (.npy or .csv); empty or NaN entries are left alone."""
     settings = context.settings(
@@ -79,7 +83,7 @@ def program(
     from hwloop.controller import program_job
 
     with progress.report() as report:
-        options = program_job.ProgramOptions(source, arrays, row, column, unit, table)
+        options = program_job.ProgramOptions(source, arrays, row, column, unit, table, verify_with)
         output.emit(program_job.program_array(options, settings, report))
 
 

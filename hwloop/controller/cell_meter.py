@@ -60,14 +60,14 @@ class CellMeter:
                     partial(ports.route, Route.CELL_TO_SMU, array, row, column),
                     partial(_measured, self._smu, volts, range_amps),
                 )
-                found[:, place] = taken["siemens"], taken["uncertainty_95_siemens"], taken["in_limit"]
+                found[:, place : place + 1] = taken["siemens"], taken["uncertainty_95_siemens"], taken["in_limit"]
                 self._on_step(f"cells by the SMU, {range_amps * 1e6:g} uA", place + 1, len(cells))
         ports.route(Route.NOTHING)
         return found
 
 
 def _measured(smu: Smu, volts: float, range_amps: float) -> dict[str, np.ndarray]:
-    """One reading of the cell that is routed."""
+    """One reading of the cell that is routed, arrays (1,)."""
     smu.set_level(volts)
     reading = smu.measure()
     smu.set_level(0.0)
@@ -78,6 +78,6 @@ def _measured(smu: Smu, volts: float, range_amps: float) -> dict[str, np.ndarray
     relative = np.hypot(source.gain_fraction, source.offset / volts)
     uncertainty_amps = np.hypot(np.hypot(relative, meter.gain_fraction) * amps, meter.offset)
     return {
-        "siemens": np.array(amps / volts), "uncertainty_95_siemens": np.array(uncertainty_amps / volts),
-        "in_limit": np.array(beyond),
+        "siemens": np.array([amps / volts]), "uncertainty_95_siemens": np.array([uncertainty_amps / volts]),
+        "in_limit": np.array([beyond]),
     }

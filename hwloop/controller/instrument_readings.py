@@ -1,4 +1,4 @@
-"""What instruments read in a run: measured and journaled, or, where the run is gone through again, what was recorded."""
+"""What instruments read in a run: measured and journaled, or recorded, where the run is gone through again."""
 
 from __future__ import annotations
 

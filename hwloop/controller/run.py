@@ -106,7 +106,7 @@ class Run:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the board stands where the last exchange has put it: live, and not ahead of a journal gone on with."""
+        """Whether the board stands where the last exchange put it: live, and not ahead of a journal gone on with."""
         return self.is_live and (self._link is None or self._link.is_caught_up)
 
     @property
