@@ -160,6 +160,13 @@ def bench_instruments(settings: RunSettings, roles: Collection[str]) -> tuple[Be
     return tuple(found)
 
 
+def require_instruments(settings: RunSettings, roles: Collection[str]) -> None:
+    """Raises UsageError for a role that the rig names no instrument for and nothing simulates; opens nothing."""
+    for role in roles:
+        if not settings.rig.board.is_simulated and getattr(settings.rig, role).resource is None:
+            raise _no_instrument(role)
+
+
 @contextlib.contextmanager
 def open_instruments(
     settings: RunSettings, opened: OpenRig, roles: Collection[str],
@@ -214,11 +221,15 @@ def _expected_serial(table: SmuConfig | DaqConfig) -> str | None:
 def _resource(role: str, resource: str | None, opened: OpenRig) -> str:
     found = resource or opened.resources.get(role)
     if found is None:
-        raise UsageError(
-            f"the rig has no {role.upper()}: name its VISA resource in [{role}] resource, such as "
-            '"TCPIP::192.168.0.7::5025::SOCKET"'
-        )
+        raise _no_instrument(role)
     return found
+
+
+def _no_instrument(role: str) -> UsageError:
+    return UsageError(
+        f"the rig has no {role.upper()}: name its VISA resource in [{role}] resource, such as "
+        '"TCPIP::192.168.0.7::5025::SOCKET"'
+    )
 
 
 def find_rig_firmware(settings: RunSettings) -> Firmware | None:

@@ -36,10 +36,15 @@ def form(rows: range | None, arrays: str, state: Path | None, pristine: bool | N
 @click.option("--array", "arrays", type=ARRAYS, default="A", show_default=True, help="Which array; both: stacked A, B.")
 @range_of("rows")
 @click.option("--averages", type=click.IntRange(1, 1000), metavar="N", help="Samples a cell.")
+@click.option(
+    "--with", "reader", type=click.Choice(["board", "smu", "daq"]), default="board", show_default=True,
+    help="What reads: the board itself, or an instrument at its ports.",
+)
 @simulated_board
 def read(
-    target: Path, arrays: str, rows: range | None, averages: int | None, state: Path | None, pristine: bool | None
-) -> None:
+    target: Path, arrays: str, rows: range | None, averages: int | None, reader: str, state: Path | None,
+    pristine: bool | None,
+) -> None:  # fmt: skip
     """Read conductances into a matrix file (.npy or .csv, siemens); an existing file is kept and refused."""
     settings = context.settings(
         board_options={"state": state, "pristine": pristine}, program_options={"averages": averages}
@@ -48,7 +53,7 @@ def read(
     from hwloop.controller import array_job
 
     with progress.report() as report:
-        output.emit(array_job.read_array(settings, report, target=target, arrays=arrays, rows=rows))
+        output.emit(array_job.read_array(settings, report, target=target, arrays=arrays, rows=rows, reader=reader))
 
 
 @command.command("program")
@@ -60,10 +65,14 @@ def read(
 @click.option("--strategy", metavar="adaptive|ispva|igvva", help="How to program.")
 @click.option("--tolerance", metavar="FRACTION", help="Accepted deviation, as a fraction of the conductance range.")
 @click.option("--table", type=FILE, metavar="OUT.csv", help="Write the outcome of every cell.")
+@click.option(
+    "--verify-with", type=click.Choice(["board", "smu"]), default="board", show_default=True,
+    help="What says in the end which cells are at their targets.",
+)
 @simulated_board
 def program(
     source: Path, arrays: str, row: int, column: int, unit: str, strategy: str | None, tolerance: str | None,
-    table: Path | None, state: Path | None, pristine: bool | None,
+    table: Path | None, verify_with: str, state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
     """Program and verify the conductances of a matrix file (.npy or .csv); empty or NaN entries are left alone."""
     settings = context.settings(
@@ -74,7 +83,7 @@ def program(
     from hwloop.controller import program_job
 
     with progress.report() as report:
-        options = program_job.ProgramOptions(source, arrays, row, column, unit, table)
+        options = program_job.ProgramOptions(source, arrays, row, column, unit, table, verify_with)
         output.emit(program_job.program_array(options, settings, report))
 
 

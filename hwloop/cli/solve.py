@@ -19,9 +19,13 @@ PENALTY = Penalty()
 @click.option("--output", "target", type=FILE, metavar="OUT", help="Write the solution (.npy or .csv).")
 @click.option("--ridge", type=PENALTY, default=0.0, show_default=True, help="Squared penalty.")
 @click.option("--l1", type=PENALTY, default=0.0, show_default=True, help="Linear penalty.")
+@click.option(
+    "--read-with", type=click.Choice(["board", "daq"]), default="board", show_default=True,
+    help="What reads the outputs: the board's ADCs, or the DAQ at its pins.",
+)
 @simulated_board
 def command(
-    matrix: Path, right_side: Path, target: Path | None, ridge: float, l1: float,
+    matrix: Path, right_side: Path, target: Path | None, ridge: float, l1: float, read_with: str,
     state: Path | None, pristine: bool | None,
 ) -> None:  # fmt: skip
     """Solve min |X h - y|, h >= 0, on the circuit, for the matrix file X and every column y of the file Y.
@@ -33,5 +37,5 @@ def command(
     from hwloop.controller import solve_job
 
     with progress.report() as report:
-        options = solve_job.SolveOptions(matrix, right_side, target, ridge, l1)
+        options = solve_job.SolveOptions(matrix, right_side, target, ridge, l1, read_with)
         output.emit(solve_job.run_solve(options, settings, report))

@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from hwloop import rig
 from hwloop.array.forming import FormingSettings, form, unformed_cells
 from hwloop.config import RunSettings
+from hwloop.controller.cell_meter import CellMeter
 from hwloop.controller.cells import array_names, cells_of, check_rows, spread_text
+from hwloop.controller.instrument_readings import Readings
 from hwloop.controller.matrix_files import MATRIX_SUFFIXES, write_matrix
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
 from hwloop.controller.run import begin_run
 from hwloop.controller.session import Session, open_session
 from hwloop.controller.source import LIVE, Source
+from hwloop.errors import UsageError
 from hwloop.report import Report
 from hwloop.runlog.record import ConductanceMaps, Quantity
 
 # A READ of `array read` takes at least this many samples: it is a measurement, not a verify step.
 FEWEST_SAMPLES = 12
+SMU = ("smu",)
 COMPLIANCE_SIEMENS_A_VOLT, THRESHOLD_VOLTS = 98e-6, 0.6     # of the gate; design notes, section 4
 
 
@@ -95,11 +100,21 @@ def form_array(
 
 
 def read_array(
-    settings: RunSettings, report: Report, target: Path, arrays: str, rows: range | None
+    settings: RunSettings, report: Report, target: Path, arrays: str, rows: range | None, reader: str = "board"
 ) -> ArrayResult | DryRun:
-    """Read conductances into a new file (.npy or .csv, siemens)."""
+    """Read conductances into a new file (.npy or .csv, siemens), by the "board" or the "smu".
+
+    Raises UsageError for "daq", which has no way to a cell.
+    """
+    if reader == "daq":
+        raise UsageError(
+            "the DAQ cannot read cells: its pins see outputs, inputs and amplitudes of the board, and no cell's "
+            "current; use --with smu (`solve --read-with daq` reads solutions by the DAQ)"
+        )
     check_rows(settings, rows)
     check_target(target, *MATRIX_SUFFIXES)
+    if reader == "smu":
+        return _read_by_smu(settings, report, target, arrays, rows)
     samples = max(3 * settings.rig.program.averages, FEWEST_SAMPLES)
     if settings.dry_run:
         return DryRun(f"read {_chosen(arrays, rows)} with {samples} x 3 samples a cell into {target}")
@@ -109,16 +124,53 @@ def read_array(
         with session.clock.running():
             reads = chip.read(cells, samples)
     counters = session.counters()
-    siemens = reads.conductance_siemens.reshape(len(array_names(arrays)), -1, chip.columns)
-    write_matrix(target, siemens[0] if len(siemens) == 1 else siemens)
+    shape = _write_conductances(target, reads.conductance_siemens, arrays, chip.columns)
     facts = {
-        "file": target, "shape": list(siemens.shape[len(siemens) == 1 :]), "saturated": int(reads.saturated.sum()),
-        **counters.document(),
+        "file": target, "with": reader, "shape": shape, "saturated": int(reads.saturated.sum()), **counters.document(),
     }
     lines = [f"read       {len(cells):,} cells into {target}, siemens; {spread_text(reads.conductance_siemens)}"]
     if reads.saturated.any():
         lines.append(f"           {int(reads.saturated.sum()):,} cells are beyond {_range_text(session)}")
     return ArrayResult(facts, (*lines, counters.text()))
+
+
+def _read_by_smu(
+    settings: RunSettings, report: Report, target: Path, arrays: str, rows: range | None
+) -> ArrayResult | DryRun:
+    rig.require_instruments(settings, SMU)
+    if settings.dry_run:
+        return DryRun(f"route {_chosen(arrays, rows)} to the SMU, cell by cell, and read each into {target}")
+    with open_session(settings, report, instruments=SMU) as session:
+        chip = session.chip
+        cells = cells_of(chip, arrays, rows)
+        meter = CellMeter(session.board, session.instruments.smu, Readings(None), report.step)
+        with session.clock.running():
+            found = meter.read(cells)
+        identity = str(session.instruments.smu.identity)
+    counters = session.counters()
+    shape = _write_conductances(target, found.siemens, arrays, chip.columns)
+    uncertainty, beyond = found.uncertainty_95_siemens, int(found.in_limit.sum())
+    facts = {
+        "file": target, "with": "smu", "instrument": identity, "shape": shape, "saturated": beyond,
+        "uncertainty_95_siemens": {"max": float(uncertainty.max()), "median": float(np.median(uncertainty))},
+        **counters.document(),
+    }
+    lines = [
+        f"read       {len(cells):,} cells into {target}, siemens; {spread_text(found.siemens)}",
+        f"by         {identity}",
+        f"           +-{np.median(uncertainty) * 1e6:.2g} uS (95 %, median), at most {uncertainty.max() * 1e6:.2g} uS",
+    ]
+    if beyond:
+        lines.append(f"           {beyond:,} cells are in the SMU's limit and conduct more than it says")
+    return ArrayResult(facts, (*lines, counters.text()))
+
+
+def _write_conductances(target: Path, conductance_siemens: np.ndarray, arrays: str, columns: int) -> list[int]:
+    """Write the cells (n,) of one array or both as a matrix, or two, whose shape is given."""
+    siemens = conductance_siemens.reshape(len(array_names(arrays)), -1, columns)
+    written = siemens[0] if len(siemens) == 1 else siemens
+    write_matrix(target, written)
+    return list(written.shape)
 
 
 def show_array(settings: RunSettings, report: Report, picture: Path | None) -> ArrayResult | DryRun:

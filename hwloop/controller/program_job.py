@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from hwloop import rig
 from hwloop.apps.matrix import load_matrix
 from hwloop.array.program.common import Outcome, ProgramResult
 from hwloop.config import ProgramConfig, RunSettings
-from hwloop.controller.array_job import ArrayResult
+from hwloop.controller.array_job import SMU, ArrayResult
 from hwloop.controller.cells import array_names, check_place
 from hwloop.controller.output_files import check_target
 from hwloop.controller.plan import DryRun
 from hwloop.controller.run import begin_run
 from hwloop.controller.session import Session, open_session
+from hwloop.controller.smu_verification import SmuVerification, verify_by_smu
 from hwloop.controller.source import LIVE, Source
 from hwloop.errors import DataError, LimitError
 from hwloop.link.protocol import BOARDS
@@ -33,8 +35,8 @@ GOAL_ACCEPTED = 0.98
 
 @dataclass(frozen=True)
 class ProgramOptions:
-    """Options of `array program`: the file of conductances in `unit`, where its first entry goes, and a new .csv file
-    `table` for the outcome of every cell."""
+    """Options of `array program`: the file of conductances in `unit`, where its first entry goes, a new .csv file
+    `table` for the outcome of every cell, and what verifies the cells in the end: the "board" or the "smu"."""
 
     matrix: Path
     arrays: str = "both"
@@ -42,6 +44,7 @@ class ProgramOptions:
     column: int = 0
     unit: str = "S"
     table: Path | None = None
+    verify_with: str = "board"
 
 
 def program_array(
@@ -57,10 +60,14 @@ def program_array(
         check_place(wanted_siemens.shape, row, column, geometry.rows, geometry.columns)
     here = np.argwhere(np.isfinite(wanted_siemens))
     names = array_names(arrays)
+    roles = SMU if options.verify_with == "smu" else ()
+    if not source.is_replay:
+        rig.require_instruments(settings, roles)
     if settings.dry_run:
-        return DryRun(f"program {len(here) * len(names):,} cells")
+        verified = " and verify each by the SMU" if roles else ""
+        return DryRun(f"program {len(here) * len(names):,} cells{verified}")
     with begin_run("program", options, settings, report, source, {"matrix": [options.matrix]}) as run:
-        with open_session(settings, run.report, run) as session:
+        with open_session(settings, run.report, run, roles) as session:
             chip = session.chip
             check_place(wanted_siemens.shape, row, column, chip.rows, chip.columns)
             cells = np.concatenate([
@@ -73,11 +80,14 @@ def program_array(
                 result = chip.program(cells[usable], targets_siemens[usable])
                 session.board.wait(RELAXATION_SECONDS)
                 relaxed_siemens = chip.read(result.cells).conductance_siemens if len(result.cells) else np.zeros(0)
-        found = _result(result, relaxed_siemens, int((~usable).sum()), settings.rig.program.tolerance, session, table)
+                verified = None
+                if roles:
+                    verified = verify_by_smu(session, result, relaxed_siemens, settings.rig.program.tolerance)
+        found = _result(result, relaxed_siemens, int((~usable).sum()), settings.rig.program, session, table, verified)
         metrics = (Quantity("accepted", found.facts["accepted"]), Quantity("cells", found.facts["cells"]))
         record = session.record("program", options, (InputFile.of(options.matrix),), metrics=metrics)
         if table is not None:
-            _write_table(table, result, relaxed_siemens, chip.rows, chip.columns)
+            _write_table(table, result, relaxed_siemens, chip.rows, chip.columns, verified)
         run_file = run.finish(record)
     return found.with_run_file(run_file)
 
@@ -100,8 +110,12 @@ def _load(source: Path, unit: str, program: ProgramConfig) -> np.ndarray:
     return wanted_siemens
 
 
-def _write_table(table: Path, result: ProgramResult, relaxed_siemens: np.ndarray, rows: int, columns: int) -> None:
-    """One line a cell: where, what was asked, how it ended, and what it read at verify and after relaxation."""
+def _write_table(
+    table: Path, result: ProgramResult, relaxed_siemens: np.ndarray, rows: int, columns: int,
+    verified: SmuVerification | None,
+) -> None:
+    """One line a cell: where, what was asked, how it ended, what it read at verify and after relaxation, and what the
+    SMU says."""
     array_row, column = np.divmod(result.cells, columns)
     array, row = np.divmod(array_row, rows)
     lines = ["array,row,column,target_siemens,outcome,pulses,verified_siemens,relaxed_siemens"]
@@ -112,13 +126,16 @@ def _write_table(table: Path, result: ProgramResult, relaxed_siemens: np.ndarray
             relaxed_siemens, strict=True,
         )
     ]
+    if verified is not None:
+        more = (",".join(SmuVerification.COLUMNS), *verified.table_lines())
+        lines = [f"{line},{added}" for line, added in zip(lines, more, strict=True)]
     with publish(table) as file:
         file.write("\n".join([*lines, ""]).encode())
 
 
 def _result(
-    result: ProgramResult, relaxed_siemens: np.ndarray, masked: int, tolerance: float, session: Session,
-    table: Path | None,
+    result: ProgramResult, relaxed_siemens: np.ndarray, masked: int, program: ProgramConfig, session: Session,
+    table: Path | None, verified: SmuVerification | None,
 ) -> ArrayResult:
     counters = session.counters()
     error_siemens = result.error_siemens[result.accepted]
@@ -134,8 +151,8 @@ def _result(
         "relaxed_error_siemens": _statistics(relaxed_error_siemens), "table": table, **counters.document(),
     }
     lines = [
-        f"programmed {accepted:,} of {total:,} cells within +-{tolerance * 100:.3g} % of the range, in {result.steps} "
-        f"steps, {result.cell_pulses:,} cell pulses"
+        f"programmed {accepted:,} of {total:,} cells within +-{program.tolerance * 100:.3g} % of the range, in "
+        f"{result.steps} steps, {result.cell_pulses:,} cell pulses"
     ]
     if accepted:
         lines.append(
@@ -147,6 +164,11 @@ def _result(
     lines += [f"given up   {count:,} cells: {reason}" for reason, count in reasons.items() if count]
     lines += [f"masked     {masked:,} cells were left alone"] if masked else []
     lines += [f"table      {table}"] if table else []
+    if verified is not None:
+        # The instrument has the last word on what is accepted.
+        accepted = int(verified.accepted.sum())
+        facts |= {"accepted_by_board": facts["accepted"], "accepted": accepted, "smu": verified.document()}
+        lines += verified.lines()
     missed = None
     if accepted < GOAL_ACCEPTED * total:
         missed = f"{total - accepted:,} of {total:,} cells were not brought to their targets, more than 2 %"

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from hwloop.link.link import Link, LinkCounters
 from hwloop.link.protocol import TICK_HERTZ
 from hwloop.link.transport import Transport
 from hwloop.report import Report
+from hwloop.runlog.bodies import Event
 from hwloop.runlog.digest import file_sha256
 from hwloop.runlog.framing import RUN_FILE_SUFFIX, SUFFIX
 from hwloop.runlog.journal import Journal, JournalWriter
@@ -54,6 +55,7 @@ from hwloop.runlog.sources import RUNS
 MOST_EMBEDDED_BYTES = 64 << 20
 FACTORS_SECONDS = 30.0
 CALIBRATIONS = "calibrations"
+READING = "instrument"
 # A chip that was left alone for longer, in bench time on a simulated board, is verified before a run goes on.
 RESTORE_AFTER_SECONDS = 10.0
 # Events that say how a run went, the same each time it is gone through; the others depend on the time of day.
@@ -103,6 +105,11 @@ class Run:
         return not self.source.is_replay and (self._link.is_live if self._link else not self.source.goes_on)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the board stands where the last exchange put it: live, and not ahead of a journal gone on with."""
+        return self.is_live and (self._link is None or self._link.is_caught_up)
+
+    @property
     def has_consent(self) -> bool:
         """Whether the next question was answered when the run was recorded."""
         return self.source.is_replay or self._told["consent"] < self._recorded["consent"]
@@ -130,9 +137,9 @@ class Run:
         return self._writer.path.with_suffix(".state")
 
     def open_rig(
-        self, between_exchanges: Callable[[], None], instruments: Sequence[str] = ()
+        self, between_exchanges: Callable[[], None], instruments: Collection[str] = ()
     ) -> contextlib.AbstractContextManager[rig.OpenRig]:
-        """The rig of this run: its board, with `instruments` beside it, or the recording."""
+        """The rig of this run: its board, with what `instruments` a simulated bench is to have, or the recording."""
         if self.is_over:
             link = RecordedLink(self._recording, f"recording {self.name}")
             return rig.recorded_rig(link, between_exchanges)
@@ -162,6 +169,13 @@ class Run:
             if event is None and journal.first_event("board") is not None:
                 return nothing_in_use((), "recorded before there were calibrations")
         return InUse.recorded(event.fields, event.arrays) if event else None
+
+    def recorded_readings(self) -> list[Event]:
+        """What instruments read when the run was recorded, in order."""
+        if self.source.journal is None:
+            return []
+        with Journal.open(self.source.journal) as journal:
+            return [event for _, event in journal.events(READING)]
 
     def calibrated(self, calibrations: InUse) -> None:
         """What codes are converted by, files and all."""

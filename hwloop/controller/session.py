@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from hwloop.runlog.record import ConductanceMaps, Convergence, FactorPair, Field
 # Correction solves that a regression may take where the shadow's policy is to refine; 4 to 7 reach 1e-6 (design notes,
 # section 2, "Refinement").
 REFINEMENT_PASSES = 8
+NO_INSTRUMENTS = rig.Instruments(None, None)
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Session:
     calibrations: InUse
     run: Run | None = None
     kept: KeptPassport | None = None
-    instruments: rig.Instruments = rig.Instruments(None, None)
+    instruments: rig.Instruments = NO_INSTRUMENTS
 
     def counters(self) -> Counters:
         """What the run cost so far."""
@@ -140,29 +141,31 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    settings: RunSettings, report: Report, run: Run | None = None, instruments: Sequence[str] = ()
+    settings: RunSettings, report: Report, run: Run | None = None, instruments: Collection[str] = ()
 ) -> Iterator[Session]:
-    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out. `instruments`
-    ("smu", "daq") are opened beside it.
+    """The rig's board, opened, so that lines may move; grounded, closed and given back on the way out.
 
     With a `run` every exchange goes into its journal; a replayed run has a recording in place of the board. Stop
-    requests are taken between exchanges. Raises DeviceError where the port is held or another board answers.
+    requests are taken between exchanges. `instruments` are the roles that are wanted beside it, "smu" and "daq"; once
+    the board is grounded, their outputs go off. A run that is over has none.
+    Raises DeviceError where the port is held or another board answers, UsageError for an instrument that the rig lacks.
     """
+    roles = () if run and run.is_over else tuple(instruments)
+    rig.require_instruments(settings, roles)
     with signals.deferred(), _held(settings, run) as hold:
         # Compiling can hold back the heartbeat for longer than the board waits: done before the board listens for one.
         settling.warm_up()
         passport.warm_up()
         is_new = is_new_chip(settings)
-        with (
-            run.open_rig(signals.check, instruments) if run
-            else rig.open_rig(settings, signals.check, instruments=instruments)
-        ) as opened, rig.open_instruments(settings, opened, instruments, signals.check) as beside:
+        opening = run.open_rig(signals.check, roles) if run else rig.open_rig(
+            settings, signals.check, instruments=roles
+        )
+        with opening as opened, rig.open_instruments(settings, opened, roles, signals.check) as found:
             session, is_finished = None, False
             try:
                 with signals.shielded():
                     opened.board.open()
-                session = _session(settings, opened, report, run, is_new)
-                session.instruments = beside
+                session = _session(settings, opened, report, run, is_new, found)
                 yield session
                 is_finished = True
             finally:
@@ -192,7 +195,8 @@ def _held(settings: RunSettings, run: Run | None) -> contextlib.AbstractContextM
 
 
 def _session(
-    settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None, is_new: bool
+    settings: RunSettings, opened: rig.OpenRig, report: Report, run: Run | None, is_new: bool,
+    instruments: rig.Instruments,
 ) -> Session:
     board = opened.board
     serial = board.identity.array_serial or settings.rig.array.serial or 0
@@ -211,7 +215,9 @@ def _session(
     chip = Chip(kept.port if kept else board, cell_map, programming)
     solver = GinvSolver(board, chip, solver_settings(settings.rig.solver))
     clock = HostClock(time.process_time, time.monotonic)
-    session = Session(settings, board, chip, solver, clock, report, opened.mock, map_path, calibrations, run, kept)
+    session = Session(
+        settings, board, chip, solver, clock, report, opened.mock, map_path, calibrations, run, kept, instruments
+    )
     if run:
         run.calibrated(calibrations)
         chip.on_programmed = run.programmed

@@ -44,9 +44,10 @@ class Converters:
         return _ladder(code, self.truth.compensation_step_siemens[row])
 
     def bias_amps(self, code: np.ndarray, divider: int, column: np.ndarray) -> np.ndarray:
-        """Bias source, 12 bit signed; `divider` is the enum bias_divider, and divides the offset too."""
+        """Bias source, 12 bit signed; `divider` is the enum bias_divider, and divides the offset too. Code 0 is off."""
         nominal = code * (wire.SCALE_BIAS_FULL_SCALE_NANOAMPS * 1e-9 / 2048)
-        return (self.truth.bias_gain[column] * nominal + self.truth.bias_offset_amps[column]) / 16**divider
+        amps = self.truth.bias_gain[column] * nominal + self.truth.bias_offset_amps[column]
+        return np.where(np.asarray(code) == 0, 0.0, amps) / 16**divider
 
     def input_siemens(self, row: np.ndarray) -> np.ndarray:
         """G_in of rows."""

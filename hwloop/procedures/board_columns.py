@@ -19,7 +19,7 @@ _BIT_RANGES_AMPS = np.repeat([1e-6, 10e-6, 100e-6], [5, 4, 3])
 _FEEDBACK_LIMIT_FRACTION = 5e-3
 # Codes of the bias source with the range of the meter for each; the small one sees the offset alone.
 _BIAS_RANGES_AMPS = (100e-6, 1e-6)
-_BIAS_CODES, _BIAS_PARTS = np.array([-2000, -1000, 0, 1000, 2000, 0]), np.array([0, 0, 0, 0, 0, 1])
+_BIAS_CODES, _BIAS_PARTS = np.array([-2000, -1000, -2, 2, 1000, 2000]), np.array([0, 0, 1, 1, 0, 0])
 _ZERO_VOLTS = 0.1               # what the SMU would source at most: it stays at 0 V
 _READINGS = 4
 _BIAS_LIMIT_AMPS = 20e-9

@@ -66,6 +66,11 @@ class ResumingLink:
         return self._is_live
 
     @property
+    def is_caught_up(self) -> bool:
+        """Whether the board has done nothing that is not in the journal."""
+        return self._is_live and self._expected_sequence is None
+
+    @property
     def transport(self):
         """The port."""
         return self._recorded.transport

@@ -144,11 +144,6 @@ class Scales:
         constants, nominal = self.constants, float(self._bias_step_amps(np.array(0))) * wire.LIMIT_BIAS_CODE
         return float((constants.bias_gain * nominal - np.abs(constants.bias_offset_amps)).min())
 
-    @cached_property
-    def has_idle_bias(self) -> bool:
-        """Whether bias sources that were not set give a current all the same."""
-        return bool(self.constants.bias_offset_amps.any())
-
     def bias_divider(self, largest_amps: np.ndarray) -> np.ndarray:
         """The finest divider of the bias range that holds currents up to `largest_amps`, any shape."""
         limits = self.bias_max_amps / 16.0 ** np.array([2, 1])
@@ -189,11 +184,11 @@ class Scales:
         return self.constants.compensation.siemens(codes, rows)
 
     def amps_from_bias_codes(self, codes: np.ndarray, divider: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Bias currents from codes and the divider that they were set with."""
+        """Bias currents from codes and the divider that they were set with; at code 0 a source is off."""
         nominal = codes * (self.describe.bias_full_scale_nanoamps * 1e-9 / 2048)
         constants = self.constants
         amps = constants.bias_gain[columns] * nominal + constants.bias_offset_amps[columns]
-        return amps / 16.0 ** np.asarray(divider)
+        return np.where(np.asarray(codes) == 0, 0.0, amps) / 16.0 ** np.asarray(divider)
 
     def volts_from_output_codes(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Amplifier outputs from ADC codes (16 bit bipolar, behind the gain)."""

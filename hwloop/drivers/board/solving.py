@@ -188,7 +188,7 @@ class _Banks:
         cls, scales: Scales, groups: list[SolveGroup], codes_of: Callable[[np.ndarray, np.ndarray], np.ndarray]
     ) -> _Banks:
         """`codes_of` gives the codes of input voltages and their rows. Raises LimitError and UsageError."""
-        *flat, answered = zip(*[_of_group(group, scales.has_idle_bias) for group in groups], strict=True)
+        *flat, answered = zip(*[_of_group(group) for group in groups], strict=True)
         rows, row_counts, columns, column_counts, feedback, feedback_counts, bias, bias_counts, *rest = (
             np.concatenate(of_groups) for of_groups in flat
         )
@@ -212,7 +212,7 @@ class _Banks:
         return np.add.reduceat(1 << self.columns.values, self.columns.starts)
 
 
-def _of_group(group: SolveGroup, has_idle_bias: bool) -> tuple[np.ndarray, ...]:
+def _of_group(group: SolveGroup) -> tuple[np.ndarray, ...]:
     """What `_Banks` is concatenated from, for the banks of one group."""
     rows, inputs, columns = Ragged.of(group.rows), Ragged.of(group.input_volts), np.atleast_2d(group.columns)
     g, k = columns.shape
@@ -224,10 +224,7 @@ def _of_group(group: SolveGroup, has_idle_bias: bool) -> tuple[np.ndarray, ...]:
             f"input voltages of shape {shape} for {rows.counts[0]} active rows: expected (solves, rows)"
         )
     *feedback, feedback_columns = _of_columns(group.feedback_siemens, columns, active, group.omit_zero, "feedback")
-    # A source that is not set would give what it gives at code 0, which is not nothing.
-    bias_amps = np.zeros(columns.shape) if group.bias_amps is None and has_idle_bias else group.bias_amps
-    omit_bias = group.omit_zero and not has_idle_bias
-    *bias, bias_columns = _of_columns(bias_amps, columns, active, omit_bias, "bias")
+    *bias, bias_columns = _of_columns(group.bias_amps, columns, active, group.omit_zero, "bias")
     return (
         rows.values, rows.counts, columns[active], active.sum(axis=1), *feedback, *bias, feedback_columns, bias_columns,
         solves, np.broadcast_to(group.settle_seconds, g), np.full(g, group.averages), np.full(g, int(group.constraint)),
