@@ -126,7 +126,7 @@ def test_one_big_array_and_tiles_agree_within_the_noise(open_rig):
 @pytest.mark.parametrize(("serials", "rank"), [((1, 2, 4, 5), 8), ((1,), 16)])
 def test_nearly_singular_systems_end_near_float64_on_any_chip(open_rig, serials, rank):
     """Gram matrices of ANLS are ill-conditioned: corrections may fail, the half-step may not. How far above float64 the
-    residual ends has a heavy tail: of 32 draws of board and chip two ended 0.02 and 0.03 above, the others below 0.01."""
+    residual ends has a heavy tail: of 32 draws of board and chip two ended 0.02 and 0.03 above, others below 0.01."""
     above = []
     for serial in serials:
         rng = np.random.default_rng(serial)
