@@ -46,8 +46,8 @@ def test_cells_read_by_the_smu_are_what_the_board_reads_and_what_was_programmed(
 def test_high_cells_are_told_and_not_taken_for_readings(here, small):
     """A low-yield chip has cells beyond what the board reads; the SMU, whose limit is wider, reads most of them."""
     Path("small.toml").write_text(RIG.replace("[environment]", '[environment]\npreset = "low-yield"'))
-    by_board = told(here("array", "read", "board.npy", "--array", "both", "--json", *small))
-    by_smu = told(here("array", "read", "smu.npy", "--array", "both", "--with", "smu", "--json", *small))
+    by_board = told(here("array", "read", "board.npy", "--array", "B", "--json", *small))
+    by_smu = told(here("array", "read", "smu.npy", "--array", "B", "--with", "smu", "--json", *small))
     beyond = np.load("board.npy") > 249e-6
     assert by_board["saturated"] == beyond.sum() > 0 and by_smu["saturated"] < by_board["saturated"]
     assert (np.load("smu.npy")[beyond] > 249e-6).all()
@@ -124,7 +124,9 @@ def test_a_replay_without_a_recorded_reading_is_refused(here, solved):
 
 
 def test_a_run_that_was_cut_off_before_a_reading_goes_on_and_measures_the_rest(here, small, monkeypatch):
-    def scan(self, pins, whole=DaqOutputs._scan, scans=iter(range(99))):
+    whole, scans = DaqOutputs._scan, iter(range(99))
+
+    def scan(self, pins):
         if next(scans) == 9:
             raise ZeroDivisionError("the process ends between a solve and its reading")
         return whole(self, pins)
