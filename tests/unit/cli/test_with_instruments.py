@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from hwloop.controller import solve_job
 from hwloop.controller.daq_outputs import DaqOutputs
+from hwloop.link.visa import VisaPort
 from hwloop.runlog.framing import encode_record
 from hwloop.runlog.journal import Journal
 
@@ -141,6 +145,32 @@ def test_a_run_that_was_cut_off_before_a_reading_goes_on_and_measures_the_rest(h
         repeats = [event.fields["repeats"] for _, event in read.events("instrument")]
     assert len(repeats) == 10 and repeats[:9] == [0] * 9 and repeats[9] > 0, "it was solved anew, then read"
     assert told(here("replay", journal, "--json"))["solution"] == done["solution"]
+
+
+def test_ctrl_c_switches_the_smu_off_and_the_run_goes_on_later(here, small, serve, start):
+    serve("--write-rig", "served.toml", "--real-time", *small)
+    run = start("array", "program", "c.npy", "--verify-with", "smu", "--rig", "served.toml")
+    deadline = time.monotonic() + 60
+    while not (found := [path for path in Path("runs").glob("*.journal") if readings_in(path) > 2]):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 130 and "hwloop logs resume" in run.stderr.read()
+    before = readings_in(found[0])
+    port = VisaPort(tomllib.loads(Path("served.toml").read_text())["smu"]["resource"], 5.0, "@py")
+    try:
+        assert port.query(":OUTP?").strip() == "0"
+    finally:
+        port.close()
+    done = here("logs", "resume", found[0], "--json")
+    document = json.loads(done.stdout)
+    assert len(document["smu"]["siemens"]) == document["cells"] and readings_in(found[0]) > before
+    assert json.loads(here("replay", found[0], "--json").stdout)["smu"] == document["smu"]
+
+
+def readings_in(path):
+    with Journal.open(path) as journal:
+        return len(list(journal.events("instrument")))
 
 
 def test_corrected_solutions_are_not_the_daqs(here, small):
