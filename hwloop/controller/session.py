@@ -219,6 +219,9 @@ def _session(
         settings, board, chip, solver, clock, report, opened.mock, map_path, calibrations, run, kept, instruments
     )
     if run:
+        known = {role: one for role, one in vars(instruments).items() if one is not None}
+        if known:
+            run.event("instruments", {role: str(one.identity) for role, one in known.items()})
         run.calibrated(calibrations)
         chip.on_programmed = run.programmed
         run.opened(session.describe_board(), session.describe_array(), board.link, chip.restore)

@@ -91,11 +91,11 @@ class SmuVerification:
         if self.smu.in_limit.any():
             lines.append(f"           {int(self.smu.in_limit.sum()):,} cells are in its limit: more than it can read")
         known = self.comparable
+        if not known.any():
+            return [*lines, "agreement  not known: the board's readings are not calibrated"]
         said = f"SMU less board {difference[known].mean() * 1e6:+.3f} +- {difference[known].std() * 1e6:.3f} uS"
-        if known.any():
-            return [*lines, f"agreement  {said}; {int(self.agrees.sum()):,} of {int(known.sum()):,} within what both "
-                            "state, and the cells' noise (95 %)"]
-        return [*lines, "agreement  not known: the board's readings are not calibrated"]
+        return [*lines, f"agreement  {said}; {int(self.agrees.sum()):,} of {int(known.sum()):,} within what both "
+                        "state, and the cells' noise (95 %)"]
 
 
 def verify_by_smu(

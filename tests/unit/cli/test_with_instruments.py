@@ -1,8 +1,10 @@
 """Instruments in the mission's own work: cells read and verified by the source meter, solutions read by the DAQ."""
 
-import itertools
 import json
 import re
+import signal
+import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from hwloop.controller import solve_job
 from hwloop.controller.daq_outputs import DaqOutputs
+from hwloop.link.visa import VisaPort
 from hwloop.runlog.framing import encode_record
 from hwloop.runlog.journal import Journal
 
@@ -47,8 +50,8 @@ def test_cells_read_by_the_smu_are_what_the_board_reads_and_what_was_programmed(
 def test_high_cells_are_told_and_not_taken_for_readings(here, small):
     """A low-yield chip has cells beyond what the board reads; the SMU, whose limit is wider, reads most of them."""
     Path("small.toml").write_text(RIG.replace("[environment]", '[environment]\npreset = "low-yield"'))
-    by_board = told(here("array", "read", "board.npy", "--array", "both", "--json", *small))
-    by_smu = told(here("array", "read", "smu.npy", "--array", "both", "--with", "smu", "--json", *small))
+    by_board = told(here("array", "read", "board.npy", "--array", "B", "--json", *small))
+    by_smu = told(here("array", "read", "smu.npy", "--array", "B", "--with", "smu", "--json", *small))
     beyond = np.load("board.npy") > 249e-6
     assert by_board["saturated"] == beyond.sum() > 0 and by_smu["saturated"] < by_board["saturated"]
     assert (np.load("smu.npy")[beyond] > 249e-6).all()
@@ -102,8 +105,9 @@ def test_a_replay_takes_the_readings_of_the_daq_from_the_run(here, solved):
     again = told(here("replay", solved["run_file"], "--json"))
     for name in ("solution", "board", "uncertainty_95"):
         assert again[name] == solved[name]
-    shown = here("logs", "show", solved["run_file"])
-    assert shown.returncode == 0, shown.stderr
+    with Journal.open(Path(solved["run_file"]).with_suffix(".journal")) as journal:
+        assert "34970A" in journal.first_event("instruments").fields["daq"]
+    assert here("logs", "show", solved["run_file"]).returncode == 0
 
 
 def without_last_readings(path, count):
@@ -125,9 +129,9 @@ def test_a_replay_without_a_recorded_reading_is_refused(here, solved):
 
 
 def test_a_run_that_was_cut_off_before_a_reading_goes_on_and_measures_the_rest(here, small, monkeypatch):
-    scans = itertools.count()
+    whole, scans = DaqOutputs._scan, iter(range(99))
 
-    def scan(self, pins, whole=DaqOutputs._scan):
+    def scan(self, pins):
         if next(scans) == 9:
             raise ZeroDivisionError("the process ends between a solve and its reading")
         return whole(self, pins)
@@ -142,6 +146,32 @@ def test_a_run_that_was_cut_off_before_a_reading_goes_on_and_measures_the_rest(h
         repeats = [event.fields["repeats"] for _, event in read.events("instrument")]
     assert len(repeats) == 10 and repeats[:9] == [0] * 9 and repeats[9] > 0, "it was solved anew, then read"
     assert told(here("replay", journal, "--json"))["solution"] == done["solution"]
+
+
+def test_ctrl_c_switches_the_smu_off_and_the_run_goes_on_later(here, small, serve, start):
+    serve("--write-rig", "served.toml", "--real-time", *small)
+    run = start("array", "program", "c.npy", "--verify-with", "smu", "--rig", "served.toml")
+    deadline = time.monotonic() + 60
+    while not (found := [path for path in Path("runs").glob("*.journal") if readings_in(path) > 2]):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 130 and "hwloop logs resume" in run.stderr.read()
+    before = readings_in(found[0])
+    port = VisaPort(tomllib.loads(Path("served.toml").read_text())["smu"]["resource"], 5.0, "@py")
+    try:
+        assert port.query(":OUTP?").strip() == "0"
+    finally:
+        port.close()
+    done = here("logs", "resume", found[0], "--json")
+    document = json.loads(done.stdout)
+    assert len(document["smu"]["siemens"]) == document["cells"] and readings_in(found[0]) > before
+    assert json.loads(here("replay", found[0], "--json").stdout)["smu"] == document["smu"]
+
+
+def readings_in(path):
+    with Journal.open(path) as journal:
+        return len(list(journal.events("instrument")))
 
 
 def test_corrected_solutions_are_not_the_daqs(here, small):
