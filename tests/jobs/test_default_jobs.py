@@ -70,7 +70,7 @@ def test_a_write_verify_step_is_one_pulse_and_one_read_exchange(tmp_path):
     hwloop("array", "form", "--yes", "--pristine", *chip, folder=tmp_path)
     found = hwloop("array", "program", "targets.csv", "--unit", "uS", *chip, "--table", "cells.csv", folder=tmp_path)
     assert found["accepted"] >= 0.98 * found["cells"]
-    # TEMPERATURE says which calibrations hold, and the first READ finds what has to be done at all; a WAIT and a READ at
-    # the end show what relaxed.
+    # TEMPERATURE says which calibrations hold, and the first READ finds what has to be done at all; a WAIT and a READ
+    # at the end show what relaxed.
     assert found["exchanges"] == 2 * found["steps"] + 4
     assert len((tmp_path / "cells.csv").read_text().splitlines()) == found["cells"] + 1

@@ -44,9 +44,7 @@ def pack_pulses(scales: Scales, pulses: CellPulses) -> PackedPulses:
     describe = scales.describe
     cells = _checked_cells(pulses.cells, describe)
     polarity = np.asarray(pulses.polarity, np.int64)
-    amplitude = _amplitude_codes(
-        scales, np.asarray(pulses.amplitude_volts, float), polarity == Polarity.FORM, cells % describe.columns
-    )
+    amplitude = _amplitude_codes(scales, np.asarray(pulses.amplitude_volts, float), polarity == Polarity.FORM)
     gate, width_ticks = scales.gate_codes(pulses.gate_volts), scales.width_ticks(pulses.width_seconds)
     scales.check_pulse_energy(amplitude, width_ticks)
     array, index = _in_array(cells, describe)
@@ -130,12 +128,12 @@ def _in_array(cells: np.ndarray, describe: wire.DescribeReply) -> tuple[np.ndarr
     return array, cells - array * size
 
 
-def _amplitude_codes(scales: Scales, volts: np.ndarray, forming: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _amplitude_codes(scales: Scales, volts: np.ndarray, forming: np.ndarray) -> np.ndarray:
     """Codes of amplitudes, each within the limit of its own polarity."""
     if not forming.any():
-        return scales.amplitude_codes(volts, False, columns)
-    volts, columns = np.broadcast_arrays(volts, columns)
+        return scales.pulse_amplitude_codes(volts, False)
+    volts = np.broadcast_to(volts, forming.shape)
     codes = np.empty(volts.shape, np.int64)
     for of_kind, is_forming in ((forming, True), (~forming, False)):
-        codes[of_kind] = scales.amplitude_codes(volts[of_kind], is_forming, columns[of_kind])
+        codes[of_kind] = scales.pulse_amplitude_codes(volts[of_kind], is_forming)
     return codes

@@ -38,6 +38,20 @@ class Scales:
         what = "forming amplitude" if forming else "pulse amplitude"
         return _channel_codes(self.constants.amplitude_dac, volts, columns, 65536, 0, limit, what)
 
+    def pulse_amplitude_codes(self, volts: np.ndarray, forming: bool) -> np.ndarray:
+        """As `amplitude_codes`, for the mean of all columns: pulses of one amplitude share one code on the wire, and
+        columns differ by less than a verified pulse minds. What each column gives, `volts_from_amplitude_codes` knows.
+        """
+        limit = self.describe.form_code_limit if forming else self.describe.amplitude_code_limit
+        what = "forming amplitude" if forming else "pulse amplitude"
+        return _channel_codes(self._mean_amplitude_dac, volts, 0, 65536, 0, limit, what)
+
+    @cached_property
+    def _mean_amplitude_dac(self) -> Channels:
+        dac = self.constants.amplitude_dac
+        mean = (np.atleast_1d(part.mean()) for part in (dac.gain, dac.offset, dac.bend))
+        return Channels(*mean, dac.full_scale)
+
     def gate_codes(self, volts: np.ndarray) -> np.ndarray:
         """Gate DAC codes (16 bit unipolar)."""
         limit = self.describe.gate_code_limit
