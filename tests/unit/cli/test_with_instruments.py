@@ -81,7 +81,7 @@ def test_programmed_cells_are_verified_by_the_smu_and_a_replay_has_its_readings(
 
 
 def test_where_the_board_is_not_calibrated_nobody_says_that_it_agrees(here, small):
-    Path("small.toml").write_text(RIG.split("[environment]")[0])
+    Path("small.toml").write_text('[board]\nname = "hwloop-16x4"\nstate = "chip"\nserial = 99\n[array]\nserial = 99\n')
     done = here("array", "program", "c.npy", "--array", "A", "--verify-with", "smu", "--allow-stale", *small)
     assert "agreement  not known: the board's readings are not calibrated" in done.stderr
 
