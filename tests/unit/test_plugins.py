@@ -19,7 +19,7 @@ from hwloop.array.program import ispva
 from hwloop.link.transport import open_transport
 
 def new_programmer(size, settings):
-    own = ispva.IspvaSettings(verify=settings.verify())
+    own = ispva.IspvaSettings(settings.verify(), settings.gate_curve)
     return lambda port, cells, targets: ispva.program(port, cells, targets, own)
 
 def new_half_step(session):

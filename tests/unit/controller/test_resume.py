@@ -97,8 +97,7 @@ def serve(start):
         assert server.is_alive, server.err
         name = server.err.split("simulated board at ")[1].split(": a rig with")[0]
         Path("real.toml").write_text(
-            f'[board]\nbackend = "real"\nport = "{name}"\nreply_timeout = "300 ms"\nretries = 3\n'
-            '[calibration]\nuse = "nominal"\n'
+            f'[board]\nbackend = "real"\nport = "{name}"\nreply_timeout = "300 ms"\nretries = 3\nclock = "bench"\n'
         )
         return server, name
 

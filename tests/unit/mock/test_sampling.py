@@ -134,7 +134,7 @@ def test_a_solve_has_the_noise_of_its_converter_in_every_sample():
 
 
 def test_a_product_has_the_noise_of_the_transimpedance_chain():
-    bench = diagonal()
+    bench = diagonal(off=(*DEVICE_EFFECTS, "converter_errors"))
     start = np.arange(2000) * 10_000
     both, inputs = np.arange(2), np.full((2000, 2), 2621)      # 0.2 V on 100 µS
     codes = bench.current_codes(0, both, both, inputs, start, start + 90, 2, TiaRange.COARSE).astype(float)
