@@ -162,35 +162,36 @@ class SolverConfig:
 
 
 @dataclass(frozen=True)
-class SmuConfig:
-    """Table [smu]: the source-measure unit at the board's SMU port.
+class InstrumentConfig:
+    """An instrument at one of the board's ports.
 
-    `resource` is its VISA name; a simulated board that names none brings a simulated one of `model` and number
-    `serial` along. Of others `serial` is what has to answer, and `driver` is forced where it is named. `visa` is the
-    VISA library: "@py", or "@ivi" where one is installed.
+    `resource` is its VISA name; a simulated board that names none brings a simulated one along, with the number
+    `serial`. Of others `serial` is what has to answer, and `driver` is forced where it is named. `visa` is the VISA
+    library: "@py", or "@ivi" where one is installed.
     """
 
     resource: str | None = text(None)
-    model: str = choice("keithley-2450", *SMU_MODELS)
     serial: str | None = text(None)
     driver: str | None = text(None)
-    channel: int = integer(1, 1, 2)
     timeout_seconds: float = quantity("seconds", 5.0, 0.1, 600.0)
     visa: str = text("@py")
 
 
 @dataclass(frozen=True)
-class DaqConfig:
-    """Table [daq]: the data acquisition unit at the board's DAQ pins; `channel` is the one of pin 0, the next pins have
-    the next channels. The others as in [smu]."""
+class SmuConfig(InstrumentConfig):
+    """Table [smu]: the source-measure unit at the board's SMU port; `model` is that of a simulated one."""
 
-    resource: str | None = text(None)
+    model: str = choice("keithley-2450", *SMU_MODELS)
+    channel: int = integer(1, 1, 2)
+
+
+@dataclass(frozen=True)
+class DaqConfig(InstrumentConfig):
+    """Table [daq]: the data acquisition unit at the board's DAQ pins; `channel` is the one of pin 0, the next pins have
+    the next channels; `model` is that of a simulated one."""
+
     model: str = choice("keysight-34970a", *DAQ_MODELS)
-    serial: str | None = text(None)
-    driver: str | None = text(None)
     channel: int = integer(101, 0, 9999)
-    timeout_seconds: float = quantity("seconds", 5.0, 0.1, 600.0)
-    visa: str = text("@py")
 
 
 @dataclass(frozen=True)

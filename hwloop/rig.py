@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwloop import plugins
-from hwloop.config import BoardConfig, DaqConfig, RunSettings, SmuConfig
+from hwloop.config import BoardConfig, InstrumentConfig, RunSettings
 from hwloop.drivers.board import Board
 from hwloop.drivers.daq.daq import Daq
 from hwloop.drivers.instruments import open_daq, open_smu
@@ -213,7 +213,7 @@ def write_served_rig(path: Path, settings: RunSettings, port: str, resources: Ma
         raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
 
-def _expected_serial(table: SmuConfig | DaqConfig) -> str | None:
+def _expected_serial(table: InstrumentConfig) -> str | None:
     """What has to answer; a simulated instrument was made with its number just before."""
     return table.serial if table.resource is not None else None
 

@@ -15,10 +15,11 @@ SUFFIX = ".toml"
 
 @dataclass(frozen=True)
 class Kept:
-    """A calibration and its file."""
+    """A calibration, its file, and the text of that."""
 
     path: Path
     calibration: Calibration
+    text: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Store:
     def read(self, path: Path) -> Kept:
         """One file. Raises CalibrationError."""
         try:
-            return Kept(path, from_toml(path.read_text("utf-8"), str(path)))
+            text = path.read_text("utf-8")
+            return Kept(path, from_toml(text, str(path)), text)
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise CalibrationError(f"{path}: cannot be read ({reason}); name a calibration file") from error

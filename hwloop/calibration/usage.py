@@ -110,10 +110,10 @@ def choose(store: Store, subjects: Sequence[Subject], conditions: Conditions, al
             objections = [(each, objection(each.calibration, conditions)) for each in kept]
             good = next((each for each, against in objections if not against), None)
             if good is not None:
-                used.append(Used(good.path.name, good.path.read_text("utf-8"), good.calibration))
+                used.append(Used(good.path.name, good.text, good.calibration))
             elif kept and allow_stale:
                 newest, against = objections[0]
-                used.append(Used(newest.path.name, newest.path.read_text("utf-8"), newest.calibration, against))
+                used.append(Used(newest.path.name, newest.text, newest.calibration, against))
             elif kind.needed and allow_stale:
                 nominal.append(kind.name)
             elif kind.needed:

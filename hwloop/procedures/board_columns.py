@@ -9,7 +9,7 @@ from hwloop.calibration.record import Residual
 from hwloop.drivers.board.ports import HoldLevels, PortRequest, RoutePort
 from hwloop.link.protocol import Hold, Route
 from hwloop.procedures.fitting import fit_linear, pooled_sigma
-from hwloop.procedures.ladders import LadderPort, measure_steps
+from hwloop.procedures.ladders import LadderCalibration, LadderPort
 from hwloop.procedures.metering import ammeter, meter_errors_95, read_amps, reading_seconds
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
@@ -23,32 +23,6 @@ _BIAS_CODES, _BIAS_PARTS = np.array([-2000, -1000, -2, 2, 1000, 2000]), np.array
 _ZERO_VOLTS = 0.1               # what the SMU would source at most: it stays at 0 V
 _READINGS = 4
 _BIAS_LIMIT_AMPS = 20e-9
-
-
-class FeedbackCalibration:
-    """See Procedure."""
-
-    kind = "feedback"
-
-    def plan(self, tools: Tools) -> Plan:
-        """See Procedure."""
-        port = _port(tools)
-        return Plan(
-            (f"{port.count} ladders of {port.bits} bits at ±{port.drive_volts:g} V from the SMU, bit by bit",),
-            ("smu",), reading_seconds(port.readings, autozero=False),
-        )
-
-    def run(self, tools: Tools) -> Findings:
-        """See Procedure."""
-        steps = measure_steps(tools, _port(tools))
-        residual_siemens, fraction = steps.check()
-        return Findings(
-            (steps.parameter("feedback_step_siemens"),),
-            Residual(fraction, _FEEDBACK_LIMIT_FRACTION, "of the conductance"),
-            "the SMU as source and ammeter at each column, four wires and both signs, with each bit alone and with "
-            "none, which takes the bias source out; checked with several bits together",
-            (steps.trace("feedback ladders", residual_siemens),),
-        )
 
 
 class BiasCalibration:
@@ -109,3 +83,6 @@ def _port(tools: Tools) -> LadderPort:
         lambda channel, code: HoldLevels(Hold.FEEDBACK, np.array([channel]), np.array([code])),
         lambda channels: [HoldLevels(Hold.FEEDBACK, channels, np.zeros(len(channels), np.int64))],
     )
+
+
+FEEDBACK = LadderCalibration("feedback", "column", "bias source", _FEEDBACK_LIMIT_FRACTION, _port)

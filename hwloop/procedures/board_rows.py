@@ -9,7 +9,7 @@ from hwloop.calibration.record import Residual
 from hwloop.drivers.board.ports import HoldLevels, LoadCompensation, PortRequest, RoutePort
 from hwloop.link.protocol import Hold, Route
 from hwloop.procedures.fitting import parameter, pooled_sigma
-from hwloop.procedures.ladders import LadderPort, measure_steps
+from hwloop.procedures.ladders import LadderCalibration, LadderPort
 from hwloop.procedures.metering import ammeter, read_amps, reading_seconds, require_current
 from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
@@ -80,32 +80,6 @@ class InputResistorCalibration:
         )  # fmt: skip
 
 
-class CompensationCalibration:
-    """See Procedure."""
-
-    kind = "compensation"
-
-    def plan(self, tools: Tools) -> Plan:
-        """See Procedure."""
-        port = _port(tools)
-        return Plan(
-            (f"{port.count} ladders of {port.bits} bits at ±{port.drive_volts:g} V from the SMU, bit by bit",),
-            ("smu",), reading_seconds(port.readings, autozero=False),
-        )
-
-    def run(self, tools: Tools) -> Findings:
-        """See Procedure."""
-        steps = measure_steps(tools, _port(tools))
-        residual_siemens, fraction = steps.check()
-        return Findings(
-            (steps.parameter("compensation_step_siemens"),),
-            Residual(fraction, _COMPENSATION_LIMIT_FRACTION, "of the conductance"),
-            "the SMU as source and ammeter at each row, four wires and both signs, with each bit alone and with none, "
-            "which takes the input resistor out; checked with several bits together",
-            (steps.trace("compensation ladders", residual_siemens),),
-        )
-
-
 def _port(tools: Tools) -> LadderPort:
     describe = tools.board.describe
     step_siemens = describe.compensation_full_scale_nanosiemens * 1e-9 / 2**COMPENSATION_BITS
@@ -114,3 +88,6 @@ def _port(tools: Tools) -> LadderPort:
         lambda channel, code: LoadCompensation(np.array([channel]), np.array([code])),
         lambda channels: [LoadCompensation(channels, np.zeros(len(channels), np.int64))],
     )
+
+
+COMPENSATION = LadderCalibration("compensation", "row", "input resistor", _COMPENSATION_LIMIT_FRACTION, _port)

@@ -7,15 +7,15 @@ from hwloop.procedures.array_gate_curve import GateCurveProcedure
 from hwloop.procedures.array_temperature import TemperatureProcedure
 from hwloop.procedures.board_adc import AdcCalibration
 from hwloop.procedures.board_amplifiers import AmplifierCalibration, SettleCalibration
-from hwloop.procedures.board_columns import BiasCalibration, FeedbackCalibration
+from hwloop.procedures.board_columns import FEEDBACK, BiasCalibration
 from hwloop.procedures.board_dac import DacCalibration
-from hwloop.procedures.board_rows import CompensationCalibration, InputResistorCalibration
+from hwloop.procedures.board_rows import COMPENSATION, InputResistorCalibration
 from hwloop.procedures.board_series import SeriesCalibration
 from hwloop.procedures.board_tia import TiaCalibration
 from hwloop.procedures.tools import Procedure
 
 PROCEDURES: dict[str, Procedure] = {procedure.kind: procedure for procedure in (
     DacCalibration(), AdcCalibration(), TiaCalibration(), SeriesCalibration(), InputResistorCalibration(),
-    CompensationCalibration(), FeedbackCalibration(), BiasCalibration(), AmplifierCalibration(), SettleCalibration(),
+    COMPENSATION, FEEDBACK, BiasCalibration(), AmplifierCalibration(), SettleCalibration(),
     GateCurveProcedure(), CurvatureProcedure(), TemperatureProcedure(),
 )}  # fmt: skip

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwloop.calibration.record import Parameter
+from hwloop.calibration.record import Parameter, Residual
 from hwloop.drivers.board.ports import PortRequest, RoutePort
 from hwloop.link.protocol import Route
 from hwloop.procedures.fitting import parameter, pooled_sigma
-from hwloop.procedures.metering import ammeter, read_amps, require_current
-from hwloop.procedures.tools import Tools, Trace
+from hwloop.procedures.metering import ammeter, read_amps, reading_seconds, require_current
+from hwloop.procedures.tools import Findings, Plan, Tools, Trace
 
 _SCATTER_READINGS = 20
 _BOTH_SIGNS = 32
@@ -137,3 +137,35 @@ def _conductances(tools: Tools, port: LadderPort, level_volts: float, codes: np.
         require_current(smu, amps[channel, -1] - amps[channel, 0], least_amps, "a ladder")
         tools.on_step(f"ladders at {level_volts:+g} V", channel + 1, count)
     return (amps - amps[:, :1]) / level_volts
+
+
+@dataclass(frozen=True)
+class LadderCalibration:
+    """See Procedure. Finds the steps of the `kind` of ladders at `port`, one at each `node`; what is measured with no
+    bit on is taken off, and with it the `taken_out`."""
+
+    kind: str
+    node: str
+    taken_out: str
+    limit_fraction: float
+    port: Callable[[Tools], LadderPort]
+
+    def plan(self, tools: Tools) -> Plan:
+        """See Procedure."""
+        port = self.port(tools)
+        return Plan(
+            (f"{port.count} ladders of {port.bits} bits at ±{port.drive_volts:g} V from the SMU, bit by bit",),
+            ("smu",), reading_seconds(port.readings, autozero=False),
+        )
+
+    def run(self, tools: Tools) -> Findings:
+        """See Procedure."""
+        steps = measure_steps(tools, self.port(tools))
+        residual_siemens, fraction = steps.check()
+        return Findings(
+            (steps.parameter(f"{self.kind}_step_siemens"),),
+            Residual(fraction, self.limit_fraction, "of the conductance"),
+            f"the SMU as source and ammeter at each {self.node}, four wires and both signs, with each bit alone and "
+            f"with none, which takes the {self.taken_out} out; checked with several bits together",
+            (steps.trace(f"{self.kind} ladders", residual_siemens),),
+        )

@@ -34,17 +34,20 @@ class Scales:
 
     def amplitude_codes(self, volts: np.ndarray, forming: bool, columns: np.ndarray) -> np.ndarray:
         """Column DAC codes (16 bit unipolar), within the board's SET/RESET or forming limit."""
-        limit = self.describe.form_code_limit if forming else self.describe.amplitude_code_limit
-        what = "forming amplitude" if forming else "pulse amplitude"
-        return _channel_codes(self.constants.amplitude_dac, volts, columns, 65536, 0, limit, what)
+        return self._amplitude_codes(self.constants.amplitude_dac, volts, forming, columns)
 
     def pulse_amplitude_codes(self, volts: np.ndarray, forming: bool) -> np.ndarray:
         """As `amplitude_codes`, for the mean of all columns: pulses of one amplitude share one code on the wire, and
         columns differ by less than a verified pulse minds. What each column gives, `volts_from_amplitude_codes` knows.
         """
+        return self._amplitude_codes(self._mean_amplitude_dac, volts, forming, 0)
+
+    def _amplitude_codes(
+        self, dac: Channels, volts: np.ndarray, forming: bool, channel: np.ndarray | int
+    ) -> np.ndarray:
         limit = self.describe.form_code_limit if forming else self.describe.amplitude_code_limit
         what = "forming amplitude" if forming else "pulse amplitude"
-        return _channel_codes(self._mean_amplitude_dac, volts, 0, 65536, 0, limit, what)
+        return _channel_codes(dac, volts, channel, 65536, 0, limit, what)
 
     @cached_property
     def _mean_amplitude_dac(self) -> Channels:

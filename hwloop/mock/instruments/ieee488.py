@@ -5,6 +5,7 @@ Source: IEEE 488.2 chapters 10 and 11, SCPI-1999 volume 1 chapter 9 (status) and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +31,7 @@ from hwloop.mock.instruments.status import (
 LONGEST_MESSAGE_BYTES = 1 << 20
 
 
-class ScpiInstrument:
+class ScpiInstrument(ABC):
     """A simulated instrument: bytes in, bytes out. Models give commands, identity, reset, and their own peculiarities.
 
     `registers` maps the names of SCPI status registers to their bit in the status byte.
@@ -56,17 +57,17 @@ class ScpiInstrument:
         self.scpi = Scpi(self.scpi_commands, self.style)
 
     # What models give.
+    @abstractmethod
     def commands(self) -> list[Command]:
         """The model's own tree."""
-        raise NotImplementedError
 
+    @abstractmethod
     def identity(self) -> str:
         """The answer to *IDN?."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reset(self) -> None:
         """*RST."""
-        raise NotImplementedError
 
     def trigger(self) -> None:
         """*TRG."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 from hwloop.mock.instruments.faults import Faults
@@ -135,9 +136,9 @@ class SmuInstrument(ScpiInstrument):
         """Models that refuse some measure ranges raise ScpiError."""
 
     # Interlock and output.
+    @abstractmethod
     def interlock_error(self) -> int:
         """The model's error number for an output that the interlock blocks."""
-        raise NotImplementedError
 
     def check_interlock(self) -> None:
         """With the interlock open no more than the model's safe voltage: the output goes off. Raises ScpiError."""

@@ -63,8 +63,7 @@ def alive(pid):
 
 
 def ended(process, before=2):
-    """Exit code and the last line on stderr, after `before` others: where the journal is, and how to go on with it. A
-    run that goes by nominal constants says so between them."""
+    """Exit code and the last line on stderr, after `before` others: where the journal is, and how to go on with it."""
     start_seconds = time.monotonic()
     process.wait(timeout=30)
     assert time.monotonic() - start_seconds < SOON_SECONDS
