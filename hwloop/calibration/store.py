@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,10 +45,17 @@ class Store:
             finally:
                 beside.unlink(missing_ok=True)
         except OSError as error:
-            raise UsageError(
-                f"{folder}: the calibration cannot be written there ({error.strerror}); choose another folder with "
-                "[calibration] folder"
-            ) from error
+            raise _not_written(folder, error) from error
+
+    def prepare(self) -> None:
+        """Make the folder for new files, before anything is measured for them. Raises UsageError as `save`."""
+        folder = self.folders[0]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise _not_written(folder, error) from error
 
     def read(self, path: Path) -> Kept:
         """One file. Raises CalibrationError."""
@@ -79,6 +87,13 @@ class Store:
             for path in sorted((folder / name).glob(f"*{SUFFIX}")):
                 seen.setdefault(path.resolve(), None)
         return list(seen)
+
+
+def _not_written(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{folder}: the calibration cannot be written there ({error.strerror}); choose another folder with "
+        "[calibration] folder"
+    )
 
 
 def _publish(beside: Path, folder: Path, stem: str) -> Path:

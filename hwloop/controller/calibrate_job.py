@@ -134,6 +134,7 @@ def calibrate(kinds: Sequence[str], settings: RunSettings, report: Report) -> Ca
             if settings.dry_run:
                 return CalibratePlan(tuple((kind, PROCEDURES[kind].plan(Tools(board))) for kind in kinds))
             check_folder(RUNS)
+            store_of(settings.rig.calibration).prepare()
             serial = board.identity.array_serial or settings.rig.array.serial or 0
             with (
                 rig.open_instruments(settings, opened, roles, signals.check) as instruments, open_board(board, hold),

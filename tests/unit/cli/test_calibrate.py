@@ -78,3 +78,21 @@ def test_a_whole_bench_is_served_and_calibrated_like_a_real_one(rig, inputs, sta
     done = hwloop("calibrate", "adc", "--rig", "bench.toml", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kinds"][0]["kind"] == "adc"
+
+
+def test_a_folder_that_takes_no_file_is_refused_before_anything_is_measured(rig, hwloop):
+    done = hwloop("calibrate", "adc", "--rig", rig, "--folder", "/proc/nothing")
+    assert done.returncode == 2 and "the calibration cannot be written there" in done.stderr
+    assert "needs smu" not in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_temperature_coefficients_are_found_where_the_temperature_moves(rig, hwloop):
+    standing = hwloop("calibrate", "temperature", "--rig", rig)
+    assert standing.returncode == 6
+    advised = re.search(r'temperature_drift_per_hour, such as "([^"]+)"', standing.stderr)[1]
+    rig.write_text(f'{SMALL}[environment]\ntemperature_drift_per_hour = "{advised}"\n')
+    done = hwloop("calibrate", "temperature", "--rig", rig, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [one["name"] for one in json.loads(done.stdout)["kinds"][0]["parameters"]] == [
+        "temperature_per_kelvin[0]", "temperature_per_kelvin[1]",
+    ]
